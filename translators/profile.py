@@ -1,0 +1,137 @@
+"""What a model or provider accepts, as data: the gates of section 23 of the portability rules.
+
+Presets and user configuration fill these; translators read them. There is no provider name and no
+model name in any decision of a translator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from translators.ir import HostedKind, Level
+
+
+class MidSystem(StrEnum):
+    """What to do with a system message that is not at the start."""
+
+    KEEP = "keep"
+    USER = "user"
+    """Wrap it as `<system>…</system>` in a user turn: keeps its place, and the prompt cache."""
+    HOIST = "hoist"
+    """Append it to the leading system text: keeps its authority, loses its place."""
+
+
+class SamplingSupport(StrEnum):
+    """Which sampling values are accepted."""
+
+    FULL = "full"
+    DEFAULT_ONLY = "default_only"
+    NONE = "none"
+
+
+class ThinkingForm(StrEnum):
+    """How thinking is asked for."""
+
+    NONE = "none"
+    EFFORT = "effort"
+    """C, R: an effort word."""
+    ADAPTIVE = "adaptive"
+    """A: `thinking: adaptive` with `output_config.effort`."""
+    BUDGET = "budget"
+    """A `budget_tokens`; G 2.5 `thinkingBudget`."""
+    LEVEL = "level"
+    """G 3+: `thinkingLevel`."""
+
+
+class Echo(StrEnum):
+    """Whether an assistant turn's readable reasoning goes back to a Chat upstream."""
+
+    REQUIRED = "required"
+    """Turns with tool calls are refused without it (DeepSeek-style)."""
+    ALLOWED = "allowed"
+    FORBIDDEN = "forbidden"
+
+
+ALL_LEVELS: Final = tuple(Level)
+ALL_IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelProfile:
+    """Capabilities of one model at one provider. Defaults describe an unknown but capable model.
+
+    Limits are counts or tokens; None = no limit known.
+    """
+
+    # turns
+    developer_role: bool = False
+    """C: leading system text goes as `developer` instead of `system`."""
+    mid_system: MidSystem = MidSystem.KEEP
+    prefill: bool = True
+    """A: a final assistant message is continued instead of refused."""
+    # sampling and limits
+    sampling: SamplingSupport = SamplingSupport.FULL
+    max_temperature: float = 2.0
+    stop_limit: int | None = None
+    """Most stop sequences accepted; 0 = none, the gateway cuts the text itself."""
+    max_tokens_field: str = "max_completion_tokens"
+    """C: the name of the limit field, `max_tokens` or `max_completion_tokens`."""
+    max_output_tokens: int | None = None
+    default_max_tokens: int = 32000
+    """A requires a limit: what to send when the client gave none and the maximum is unknown."""
+    # reasoning
+    thinking_form: ThinkingForm | None = None
+    """None = the protocol's usual form."""
+    reasoning_levels: tuple[Level, ...] = ALL_LEVELS
+    always_thinks: bool = False
+    """Thinking cannot be switched off."""
+    budget_range: tuple[int, int] | None = None
+    """Smallest and largest thinking budget, tokens."""
+    reasoning_echo: Echo = Echo.FORBIDDEN
+    reasoning_field: str = "reasoning_content"
+    """C: where an upstream takes echoed reasoning text."""
+    signatures_required: bool = False
+    """G 3+: the first call of each step must carry a thought signature."""
+    think_tags: bool = False
+    """C: the upstream writes `<think>…</think>` into the text."""
+    cumulative_text: bool = False
+    """C: each chunk repeats all text so far."""
+    # tools
+    parallel_calls: bool = True
+    forced_tool_choice: bool = True
+    """False = `any` / `tool` is refused (newest A models)."""
+    forced_choice_with_thinking: bool = True
+    tool_name_limit: int = 64
+    custom_tools: bool = False
+    """C, R: freeform tools are understood; False = emulate as a function."""
+    strict_tools: bool = True
+    hosted_tools: frozenset[HostedKind] = frozenset()
+    # media
+    image_types: frozenset[str] = ALL_IMAGE_TYPES
+    """() = text-only model."""
+    image_urls: bool = True
+    documents: bool = True
+    audio: bool = False
+    video: bool = False
+    tool_result_media: bool = True
+    """R, A, G: images may stand inside tool results (C never can)."""
+    # output format
+    json_schema: bool = True
+    json_object: bool = True
+    schema_with_tools: bool = True
+    """False = no output schema beside tools (G before 3)."""
+    openapi_schemas: bool = False
+    """G: use `parameters` / `responseSchema` because the `*JsonSchema` fields are missing."""
+    # the rest
+    cache_marks: bool = False
+    """C, R: `prompt_cache_breakpoint` and `prompt_cache_key` are understood."""
+    openai_extras: bool = False
+    """C: OpenAI's own optional fields (`safety_identifier`, `verbosity`, `service_tier`, `store`) are understood."""
+    anthropic_version: str = "2026-10-21"
+    vertex: bool = False
+    """The Google Cloud flavour of A or G (fields that only one of the two surfaces has)."""
+
+
+DEFAULT_PROFILE: Final = ModelProfile()

@@ -96,7 +96,8 @@ class GatewayError(Exception):
     `message` is for the client and holds no secret. `path` is the JSON path in the client's request
     (`messages[2].content[0].type`) or None. `code` is a protocol-neutral detail such as
     `model_not_found`. `retry_after_s` is seconds, None when unknown. `provider` and
-    `upstream_status` are for operators only.
+    `upstream_status` are for operators only. `status` overrides the HTTP status of the kind, for the few
+    cases that HTTP has a better word for (415).
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class GatewayError(Exception):
         retry_after_s: float | None = None,
         provider: str | None = None,
         upstream_status: int | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -118,6 +120,7 @@ class GatewayError(Exception):
         self.retry_after_s = retry_after_s
         self.provider = provider
         self.upstream_status = upstream_status
+        self.status = status
 
     @property
     def retryable(self) -> bool:

@@ -1,0 +1,126 @@
+"""The client's credential: the five places it may stand in, and the token file of a fresh install.
+
+Reading is pure; only `ensure_token` touches the disk. Values are secrets: they are compared in constant time,
+never logged, and removed from the request before anything else sees it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode
+
+from mitmproxy import http
+
+from translators.errors import ErrorKind, GatewayError
+
+HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
+TOKEN_PREFIX: Final = "llmgate-"  # noqa: S105 - a prefix, no secret
+
+
+def presented_key(request: http.Request) -> str | None:
+    """The one credential of a request, None when it has none.
+
+    `invalid_request` when two places disagree, or `Authorization` is not of the Bearer kind.
+    """
+    found: dict[str, str] = {}
+    for value in request.headers.get_all("authorization"):
+        scheme, _, token = value.strip().partition(" ")
+        if scheme.lower() != "bearer":
+            raise GatewayError(
+                ErrorKind.INVALID_REQUEST,
+                "the Authorization header must be of the form: Bearer <key>",
+                code="invalid_authorization",
+            )
+        # A pasted key often brings its own "Bearer" (pitfalls AUTH-05).
+        token = token.strip().removeprefix("Bearer ").strip()
+        if token:
+            found.setdefault(token, "authorization")
+    for header in HEADERS:
+        for value in request.headers.get_all(header):
+            if value.strip():  # Gemini CLI may send an empty one
+                found.setdefault(value.strip(), header)
+    for name, value in _query(request.path):
+        if name == "key" and value.strip():
+            found.setdefault(value.strip(), "?key=")
+    if len(found) > 1:
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST,
+            f"conflicting credentials in {' and '.join(found.values())}: send one key only",
+            code="conflicting_credentials",
+        )
+    return next(iter(found), None)
+
+
+def remove_key(request: http.Request) -> None:
+    """Take every credential out of a request, the query parameter included, before it can be stored."""
+    for header in ("authorization", "cookie", "proxy-authorization", *HEADERS):
+        if header in request.headers:
+            del request.headers[header]
+    path, question, query = request.path.partition("?")
+    if question and "key=" in query:
+        kept = [(name, value) for name, value in _query(request.path) if name != "key"]
+        request.path = f"{path}?{urlencode(kept, quote_via=quote)}" if kept else path
+
+
+def _query(path: str) -> list[tuple[str, str]]:
+    query = path.partition("?")[2]
+    return parse_qsl(query, keep_blank_values=True) if query else []
+
+
+def digest(key: str) -> bytes:
+    """What keys are compared by: their SHA-256."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def fingerprint(key: str) -> str:
+    """A short name for a key that does not give it away: 12 hex digits."""
+    return digest(key).hex()[:12]
+
+
+def matching(key: str, known: Iterable[tuple[bytes, str]]) -> str | None:
+    """The name of the known key (digest, name) that this is; looks at all of them, whatever matches."""
+    presented = digest(key)
+    match = None
+    for known_digest, name in known:
+        if secrets.compare_digest(presented, known_digest):
+            match = name
+    return match
+
+
+def ensure_token(home: Path) -> tuple[str, bool]:
+    """The generated client key in `home/token`, and whether it was made just now.
+
+    The directory is made 0700 and the file 0600. An unreadable file is `misconfigured`.
+    """
+    path = home / "token"
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        token = path.read_text().strip() if path.exists() else ""
+        if token:
+            return token, False
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        write_secret(path, token + "\n")
+    except OSError as error:
+        raise GatewayError(
+            ErrorKind.MISCONFIGURED,
+            f"cannot use the token file {path}: {error.strerror}; set LLMGATE_HOME to a writable directory",
+        ) from error
+    return token, True
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, all of it or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

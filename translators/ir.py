@@ -21,8 +21,6 @@ from translators.errors import GatewayError
 from translators.losses import Action, Loss
 from translators.wire import JsonObject
 
-NO_PATHS: Final[Mapping[str, str]] = {}
-
 
 # ---------------------------------------------------------------------------------------- content
 
@@ -259,6 +257,7 @@ class ToolResult:
     content: tuple[Text | Image | Document, ...] = ()
     is_error: bool = False
     name: str | None = None
+    namespace: str | None = None
     kind: ToolKind = ToolKind.FUNCTION
     cache: CacheMark | None = None
     path: str = field(default="", compare=False)
@@ -593,7 +592,7 @@ class Request:
     legacy_functions: bool = False
     """C's deprecated `functions`: the answer goes back as `function_call`."""
     unshared: tuple[Unshared, ...] = ()
-    paths: Mapping[str, str] = field(default=NO_PATHS, compare=False)
+    paths: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def path_of(self, name: str) -> str:
         """The client's JSON path of a hub field; the hub name when the client's protocol has none."""

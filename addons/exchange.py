@@ -23,9 +23,10 @@ from translators.losses import Degradation, Losses, Mode
 from translators.wire import JsonObject
 
 if TYPE_CHECKING:
+    from config.models import Config
+
     from addons.endpoints import Endpoint
     from addons.relay import Relay
-    from config.models import Config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,11 +159,9 @@ class TranslatingRelay(_Outcome):
             for step in self._filters:
                 batch = [result for item in batch for result in step.apply(item)]
             for result in batch:
-                seen: ir.StreamEvent | None = result
-                if self._on_event is not None:
-                    seen = self._on_event(result)
-                    if seen is None:
-                        continue
+                seen = result if self._on_event is None else self._on_event(result)
+                if seen is None:
+                    continue
                 if self._folder is not None:
                     self._folder.add(seen)
                 yield seen
@@ -229,7 +227,9 @@ class PassingRelay(_Outcome):
             return []
         try:
             if not data:
-                return self._close(GatewayError(ErrorKind.UPSTREAM_CUT, "upstream stream ended early"))
+                return self._close(
+                    GatewayError(ErrorKind.UPSTREAM_CUT, "upstream stream ended early")
+                )
             self._observer.feed(data)
             self._at_boundary = data.endswith((b"\n\n", b"\r\n\r\n"))
             if self._rename is not None:

@@ -1,0 +1,104 @@
+"""Which headers cross the gateway: allow-lists both ways, as tables. Pure.
+
+Everything not listed stays behind: hop-by-hop and body headers, cookies, credentials, client fingerprints
+(pitfalls HDR-05 to HDR-11). Patterns are shell-style and lower case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final
+
+from translators.losses import Degradation
+
+REQUEST_NATIVE: Final[Mapping[str, tuple[str, ...]]] = {
+    "openai_chat": ("openai-organization", "openai-project", "openai-beta", "idempotency-key"),
+    "openai_responses": (
+        "openai-organization",
+        "openai-project",
+        "openai-beta",
+        "idempotency-key",
+        "session_id",
+        "session-id",
+        "conversation_id",
+        "x-codex-*",
+    ),
+    "anthropic": ("anthropic-version", "anthropic-beta", "idempotency-key"),
+    "gemini": (),
+}
+"""What a client of the same protocol may pass on to the provider."""
+
+RESPONSE_NATIVE: Final = (
+    "request-id",
+    "x-request-id",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "ratelimit-*",
+    "x-ratelimit-*",
+    "anthropic-ratelimit-*",
+    "anthropic-priority-*",
+    "openai-processing-ms",
+    "openai-version",
+    "x-codex-*",
+)
+"""What an answer of the same protocol may bring back."""
+
+NEVER: Final = frozenset(
+    {
+        "authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "cookie",
+        "set-cookie",
+        "proxy-authorization",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "host",
+        "content-length",
+        "content-encoding",
+        "expect",
+        "accept-encoding",
+    }
+)
+"""Not even a configured pattern lets these through."""
+
+MAX_DEGRADED_BYTES: Final = 2048
+STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+
+def select(
+    headers: Iterable[tuple[str, str]], patterns: tuple[str, ...], *, extra: tuple[str, ...] = ()
+) -> list[tuple[str, str]]:
+    """The headers (lower-case names) that match a pattern and are not forbidden, in order."""
+    wanted = patterns + extra
+    return [
+        (name, value)
+        for name, value in ((name.lower(), value) for name, value in headers)
+        if _passes(name, wanted)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _passes(name: str, patterns: tuple[str, ...]) -> bool:
+    return name not in NEVER and any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def degraded_header(degradations: Iterable[Degradation]) -> str:
+    """`path: reason; …` for `x-llmgate-degraded`, ASCII, at most 2 kB; "" when nothing was given up."""
+    text = ""
+    for degradation in degradations:
+        entry = f"{degradation.path}: {degradation.reason}".replace(";", ",")
+        entry = "".join(c if " " <= c <= "~" else "?" for c in entry)
+        longer = f"{text}; {entry}" if text else entry
+        if len(longer) > MAX_DEGRADED_BYTES - 4:
+            return f"{text}; ..." if text else longer[: MAX_DEGRADED_BYTES - 4] + " ..."
+        text = longer
+    return text

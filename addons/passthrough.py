@@ -1,0 +1,110 @@
+"""The same protocol on both sides: the bytes pass, and only the model's name is swapped in them.
+
+Pure. Nothing is re-serialised, so unknown fields, key order, number spellings and signatures survive.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from translators.wire import JsonObject, dumps
+
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_WHITESPACE: Final = b" \t\r\n"
+MODEL_FIELDS: Final = {"gemini": "modelVersion"}
+"""The name of the model field in answers, where it is not `model`."""
+
+
+def swap_model(raw: bytes, body: JsonObject, model: str) -> bytes:
+    """The request's bytes with another value of its top-level `model`, everything else untouched.
+
+    A body without a model gets one as its first key (Codex leaves it out in some follow-up requests).
+    """
+    old = body.get("model")
+    if old == model:
+        return raw
+    if old is None and "model" not in body:
+        start = raw.index(b"{") + 1
+        comma = b"," if body else b""
+        return raw[:start] + b'"model":' + dumps(model) + comma + raw[start:]
+    start, end = _value_span(raw)
+    return raw[:start] + dumps(model) + raw[end:]
+
+
+def _value_span(raw: bytes) -> tuple[int, int]:
+    """Where the value of the root object's `model` stands (a string or null).
+
+    The last one wins where the key is repeated, as it does in every JSON reader.
+    """
+    depth = 0
+    span: tuple[int, int] | None = None
+    for token in _TOKENS.finditer(raw):
+        text = token[0]
+        if text in (b"{", b"["):
+            depth += 1
+        elif text in (b"}", b"]"):
+            depth -= 1
+        elif depth == 1 and text == b'"model"':
+            start = _skip(raw, token.end())
+            if raw[start : start + 1] == b":":
+                start = _skip(raw, start + 1)
+                span = (start, _value_end(raw, start))
+                if raw.count(b'"model"', token.end()) == 0:
+                    break
+    if span is None:
+        raise ValueError("the body has no model")
+    return span
+
+
+def _skip(raw: bytes, position: int) -> int:
+    while raw[position : position + 1] in _WHITESPACE and position < len(raw):
+        position += 1
+    return position
+
+
+def _value_end(raw: bytes, start: int) -> int:
+    if raw[start : start + 1] == b'"':
+        token = _TOKENS.match(raw, start)
+        if token is not None:
+            return token.end()
+    return start + len(b"null")
+
+
+class ModelRenamer:
+    """Swap the provider's model name for the client's in the answer: called with pieces, b"" flushes.
+
+    Works on whole lines, so that a name cut by a chunk's end is found; only the unfinished last line waits.
+    """
+
+    def __init__(self, field: str, upstream_model: str, client_model: str) -> None:
+        name = re.escape(dumps(upstream_model))
+        self._pattern = re.compile(rb'"' + re.escape(field.encode()) + rb'"(\s*:\s*)' + name)
+        self._replacement = b'"' + field.encode() + rb'"\g<1>' + _literal(dumps(client_model))
+        self._tail = b""
+
+    def __call__(self, data: bytes) -> bytes:
+        """Renamed bytes, as many as are ready."""
+        if not data:
+            tail, self._tail = self._tail, b""
+            return self.whole(tail)
+        data = self._tail + data
+        end = data.rfind(b"\n") + 1
+        self._tail = data[end:]
+        return self.whole(data[:end])
+
+    def whole(self, body: bytes) -> bytes:
+        """Renamed bytes of a complete piece: the first occurrence on each line."""
+        if not self._pattern.search(body):
+            return body
+        lines = body.split(b"\n")
+        return b"\n".join(self._pattern.sub(self._replacement, line, count=1) for line in lines)
+
+
+def _literal(data: bytes) -> bytes:
+    return data.replace(b"\\", rb"\\")
+
+
+def swap_answer_model(body: bytes, field: str, upstream_model: str, client_model: str) -> bytes:
+    """The whole answer's bytes with the client's model name."""
+    return ModelRenamer(field, upstream_model, client_model).whole(body)

@@ -56,6 +56,7 @@ _LIKELY: Final = (
     (b"BM", "image/bmp"),
 )
 """First bytes of containers and short marks: they only fill a missing type."""
+_RIFF_FORMS: Final = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 _HEIF_BRANDS: Final = {b"heic": "image/heic", b"heix": "image/heic", b"mif1": "image/heif"}
 _HEAD_CHARS: Final = 64
 _PLAIN: Final = re.compile(r"[\s_-]")
@@ -157,8 +158,8 @@ def _sniff(data: str) -> tuple[str | None, str | None]:
         if start.startswith(magic):
             return kind, kind
     if start[:4] == b"RIFF":
-        kind = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(start[8:12])
-        return kind, kind
+        container = _RIFF_FORMS.get(start[8:12])
+        return container, container
     if start[4:8] == b"ftyp":
         return None, _HEIF_BRANDS.get(start[8:12], "video/mp4")
     for magic, kind in _LIKELY:

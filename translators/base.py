@@ -127,6 +127,8 @@ class Writing:
     chat_reasoning: str | None = None
     input_tokens_estimate: int | None = None
     """A: what `message_start` says when the upstream tells its usage only at the end."""
+    stored: bool = False
+    """R: the gateway keeps this answer under its id."""
     array_framing: bool = False
     """G: the client did not ask for SSE; the stream is one JSON array."""
 

@@ -137,6 +137,8 @@ class StateKind(StrEnum):
     GEMINI_SIGNATURE = "gemini.signature"
     CHAT_DETAILS = "openai_chat.details"
     """OpenRouter's `reasoning_details`, as compact JSON."""
+    SUMMARY = "llmgate.summary"
+    """The gateway's own: an emulated compaction. No upstream understands it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,10 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One choice for a request: a provider, one of its models, one of its keys, in one protocol."""
+    """One choice for a request: a provider, one of its models, one of its keys, in one protocol.
+
+    `base_url` is that of the protocol, version included (`…/v1`).
+    """
 
     provider: str
     model: str
@@ -62,6 +65,9 @@ class Try:
     reading: Reading | None = None
     """None = the bytes pass, the hub is not involved."""
     relay: Relay | None = None
+    trail: object = None
+    """What the relay's sink collected."""
+    unary_in: bytearray = field(default_factory=bytearray)
     stream: bool = False
     """Whether the upstream was asked to stream."""
     body: bytes = b""
@@ -69,6 +75,10 @@ class Try:
     unary: bytes | None = None
     """The translated whole answer, once it is there."""
     response: ir.Response | None = None
+    usage: ir.Usage = ir.NO_USAGE
+    finish_reason: ir.FinishReason | None = None
+    cause: str = ""
+    """Why it failed, in the engine's word."""
     started_s: float = 0.0
     ended_s: float | None = None
 
@@ -92,7 +102,17 @@ class Exchange:
     """The name that the client asked for."""
     stream: bool = False
     hub: ir.Request | None = None
+    hub_edited: bool = False
+    """A script replaced the hub request: even the same protocol must be rendered."""
+    input_estimate: int | None = None
+    """Input tokens, counted locally, where a client wants them before the upstream tells."""
+    keep_answer: bool = False
+    """Someone wants the whole hub answer of a stream at its end."""
+    array_framing: bool = False
+    """Gemini: a stream as one JSON array."""
     candidates: list[Candidate] = field(default_factory=list)
+    cursor: int = 0
+    """How many candidates have been taken."""
     tries: list[Try] = field(default_factory=list)
     current: Try | None = None
     answered_s: float | None = None

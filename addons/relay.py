@@ -9,14 +9,13 @@ protocol's own error event.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from translators import ir
 from translators.base import StreamDecoder, StreamEncoder, StreamObserver
 from translators.errors import ErrorKind, GatewayError
 from translators.filters import EventFilter
-from translators.fold import Folder
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +47,14 @@ class Relay(Protocol):
         ...
 
 
+class EventSink(Protocol):
+    """Something that collects events: a Folder, or the trail of reasoning."""
+
+    def add(self, event: ir.StreamEvent) -> None:
+        """Take one event."""
+        ...
+
+
 class _Outcome:
     """What every relay remembers about the answer."""
 
@@ -71,7 +78,7 @@ class TranslatingRelay(_Outcome):
         encoder: StreamEncoder,
         filters: list[EventFilter],
         *,
-        folder: Folder | None = None,
+        keep: EventSink | None = None,
         on_event: Callable[[ir.StreamEvent], ir.StreamEvent | None] | None = None,
         on_finished: Callable[[], None] | None = None,
     ) -> None:
@@ -79,10 +86,10 @@ class TranslatingRelay(_Outcome):
         self._decoder = decoder
         self._encoder = encoder
         self._filters = filters
-        self._folder = folder
+        self.keep = keep
         self._on_event = on_event
         self._on_finished = on_finished
-        self._plain = not filters and folder is None and on_event is None
+        self._plain = not filters and keep is None and on_event is None
         self._primed = 0  # bytes that prime() has decoded and that will be fed once more
         self._pending: list[ir.StreamEvent] = []
 
@@ -162,8 +169,8 @@ class TranslatingRelay(_Outcome):
                 seen = result if self._on_event is None else self._on_event(result)
                 if seen is None:
                     continue
-                if self._folder is not None:
-                    self._folder.add(seen)
+                if self.keep is not None:
+                    self.keep.add(seen)
                 yield seen
             if self._on_finished is not None and any(step.finished for step in self._filters):
                 notify, self._on_finished = self._on_finished, None
@@ -185,8 +192,8 @@ class TranslatingRelay(_Outcome):
 class PassingRelay(_Outcome):
     """The same protocol on both sides: bytes pass, usage and the proper end are only observed.
 
-    `rename` swaps the model name in a piece, None when the client's name is the provider's. `first` reads the
-    first event only. `failure` makes the client protocol's error event.
+    `steps` change the bytes on their way out (the model's name, the framing); called with b"" they give back what
+    they still hold. `first` reads the first event only. `failure` makes the client protocol's error event.
     """
 
     def __init__(
@@ -195,14 +202,14 @@ class PassingRelay(_Outcome):
         first: StreamDecoder,
         failure: Callable[[GatewayError], bytes],
         *,
-        rename: Callable[[bytes], bytes] | None = None,
+        steps: Sequence[Callable[[bytes], bytes]] = (),
         ping: bytes = b"",
     ) -> None:
         super().__init__()
         self._observer = observer
         self._first: StreamDecoder | None = first
         self._failure = failure
-        self._rename = rename
+        self._steps = tuple(steps)
         self._ping = ping
         self._at_boundary = True
 
@@ -232,8 +239,9 @@ class PassingRelay(_Outcome):
                 )
             self._observer.feed(data)
             self._at_boundary = data.endswith((b"\n\n", b"\r\n\r\n"))
-            if self._rename is not None:
-                data = self._rename(data)
+            for step in self._steps:
+                if data:
+                    data = step(data)
         except Exception:
             log.exception("the stream observer failed")
             return [data] if data else []
@@ -251,10 +259,12 @@ class PassingRelay(_Outcome):
         self.ended = True
         self.usage = self._observer.usage
         self.finish_reason = self._observer.finish_reason
-        tail = self._rename(b"") if self._rename is not None else b""
-        if self._observer.ended:
-            return [tail] if tail else []
-        self.error = error
-        # An event that was cut in the middle is closed off first, so that ours is read as one.
-        separator = b"" if self._at_boundary else b"\n\n"
-        return [tail + separator + self._failure(error)]
+        failed = not self._observer.ended
+        tail = b""
+        if failed:
+            self.error = error
+            # An event that was cut in the middle is closed off first, so that ours is read as one.
+            tail = (b"" if self._at_boundary else b"\n\n") + self._failure(error)
+        for step in self._steps:
+            tail = (step(tail) if tail else b"") + step(b"")
+        return [tail] if tail else []

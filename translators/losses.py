@@ -106,6 +106,10 @@ class Losses:
         elif action is Action.REJECT:
             raise self.refusal(path, reason)
 
+    def extend(self, other: Losses) -> None:
+        """Take over what another collector (of the answer, say) recorded."""
+        self._degradations.update(other._degradations)
+
     def warn(self, path: str, reason: str) -> None:
         """Record something given up in every mode."""
         self._degradations[Degradation(path, reason)] = None

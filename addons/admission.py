@@ -1,0 +1,102 @@
+"""Admit a request or refuse it at its headers: path, method, client key; opens the Exchange."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from mitmproxy import http
+
+from addons import endpoints
+from addons.answers import error_response
+from addons.client_key import presented_key, remove_key
+from addons.endpoints import Endpoint, Page
+from addons.exchange import Exchange, Exchanges, Principal, new_request_id, now_s
+from addons.guard import fail_closed
+from addons.snapshot import ConfigHolder
+from translators import PROTOCOLS
+from translators.errors import ErrorKind, GatewayError
+
+log = logging.getLogger(__name__)
+
+_OPEN_PAGES: Final = frozenset(
+    {Page.ROOT, Page.HEALTH, Page.READY, Page.CLIENT_NOISE, Page.METRICS, Page.DASHBOARD, Page.ADMIN}
+)
+"""Pages without a client key; the admin pages check their own."""
+
+
+class Admission:
+    """First addon of a request: everything after it can rely on an Exchange with a Principal."""
+
+    def __init__(self, exchanges: Exchanges, configs: ConfigHolder) -> None:
+        self._exchanges = exchanges
+        self._configs = configs
+
+    @fail_closed
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Match, authenticate, open the exchange."""
+        if flow.is_replay is not None:
+            return
+        request = flow.request
+        config = self._configs.current
+        endpoint = endpoints.match(request.path)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        exchange = self._open(flow, endpoint, headers)
+        key: str | None = None
+        try:
+            key = presented_key(request)
+        finally:
+            remove_key(request)
+            exchange.headers = {name.lower(): value for name, value in request.headers.items()}
+        if endpoint is None:
+            path = request.path.partition("?")[0]
+            raise GatewayError(ErrorKind.NOT_FOUND, f"there is nothing at {request.method} {path}")
+        if endpoint.methods and request.method not in endpoint.methods:
+            raise GatewayError(
+                ErrorKind.METHOD_NOT_ALLOWED,
+                f"{request.method} is not possible here; use {' or '.join(endpoint.methods)}",
+            )
+        if endpoint.page in _OPEN_PAGES:
+            return
+        if key is None:
+            raise GatewayError(
+                ErrorKind.AUTHENTICATION,
+                "a gateway key is missing: send it as Authorization: Bearer, x-api-key, api-key, "
+                "x-goog-api-key or ?key= (the generated one is in ~/.llmgate/token)",
+            )
+        principal = config.principal(key, endpoint.namespace)
+        if principal is None:
+            raise GatewayError(ErrorKind.AUTHENTICATION, "this key is not known to the gateway")
+        exchange.principal = Principal(name=principal.name, models=principal.models)
+
+    def _open(
+        self, flow: http.HTTPFlow, endpoint: Endpoint | None, headers: dict[str, str]
+    ) -> Exchange:
+        protocol = endpoint.protocol if endpoint is not None else ""
+        if not protocol:
+            protocol = endpoints.guess_protocol(flow.request.path, headers)
+        exchange = Exchange(
+            id=new_request_id(),
+            config=self._configs.current,
+            endpoint=endpoint or Endpoint(protocol=protocol),
+            translator=PROTOCOLS[protocol],
+            created_s=time.time(),
+            started_s=now_s(),
+        )
+        self._exchanges.add(flow, exchange)
+        return exchange
+
+    def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
+        """Answer with an error."""
+        refuse(self._exchanges, flow, error)
+
+
+def refuse(exchanges: Exchanges, flow: http.HTTPFlow, error: GatewayError) -> None:
+    """Answer a flow with an error in its client's protocol."""
+    exchange = exchanges.get(flow)
+    if exchange is None:
+        flow.response = error_response(PROTOCOLS["openai_chat"], error, "", flow.request.method)
+        return
+    exchange.error = error
+    flow.response = error_response(exchange.translator, error, exchange.id, flow.request.method)

@@ -1,0 +1,48 @@
+"""Add the provider's credential to a request: the last thing that happens before it is sent.
+
+Works on a copy that no script, flow file or record sees.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from mitmproxy import http
+
+from addons.exchange import Exchange, Try
+from config.providers import AuthStyle
+from translators.errors import ErrorKind, GatewayError
+
+
+class Credentials:
+    """Put keys where each provider wants them."""
+
+    def authorize(self, exchange: Exchange, one: Try, request: http.Request) -> http.Request:
+        """The request with its credential; `misconfigured` when there is none to add."""
+        candidate = one.candidate
+        endpoint = exchange.config.upstream(candidate.provider, candidate.protocol)
+        key = exchange.config.key(candidate.provider, candidate.key_name)
+        for name, value in endpoint.headers.items():
+            request.headers[name] = value
+        if endpoint.auth is AuthStyle.NONE:
+            return request
+        if key is None:
+            raise GatewayError(
+                ErrorKind.MISCONFIGURED, f"the provider {candidate.provider} has no key configured"
+            )
+        add_key(request, endpoint.auth, key)
+        return request
+
+
+def add_key(request: http.Request, style: AuthStyle, key: str) -> None:
+    """Write one key into a request."""
+    match style:
+        case AuthStyle.BEARER:
+            request.headers["authorization"] = f"Bearer {key}"
+        case AuthStyle.X_API_KEY | AuthStyle.API_KEY | AuthStyle.X_GOOG_API_KEY:
+            request.headers[style.value] = key
+        case AuthStyle.QUERY_KEY:
+            separator = "&" if "?" in request.path else "?"
+            request.path = f"{request.path}{separator}key={quote(key, safe='')}"
+        case AuthStyle.NONE | AuthStyle.CLIENT:
+            pass

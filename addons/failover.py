@@ -1,0 +1,437 @@
+"""The policy behind the engine: which candidate next, whether an answer is good, what the client hears.
+
+Until the first good upstream event nothing has reached the client, so a failed attempt is invisible to it; after
+that there is no failover, only an honest end. Implements `EnginePolicy`; the translation itself is translate.py's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from mitmproxy import http
+
+from addons.answers import REQUEST_ID_HEADER, error_response, make_response
+from addons.contract import Attempt, Cause, Verdict
+from addons.credentials import Credentials
+from addons.exchange import Exchange, Exchanges, Try, now_s
+from addons.headers import (
+    REQUEST_NATIVE,
+    RESPONSE_NATIVE,
+    STREAM_HEADERS,
+    degraded_header,
+    select,
+)
+from addons.picker import Picker
+from addons.settle import Settler
+from addons.translate import ReasoningTrail, Translate
+from translators import PROTOCOLS, ir
+from translators.errors import ErrorKind, GatewayError
+from translators.losses import Losses
+
+log = logging.getLogger(__name__)
+
+CAUSES: Final[dict[Cause, ErrorKind]] = {
+    Cause.CONNECT: ErrorKind.UNREACHABLE,
+    Cause.DNS: ErrorKind.UNREACHABLE,
+    Cause.TLS: ErrorKind.UNREACHABLE,
+    Cause.CONNECT_TIMEOUT: ErrorKind.UNREACHABLE,
+    Cause.FIRST_BYTE_TIMEOUT: ErrorKind.TIMEOUT,
+    Cause.IDLE_TIMEOUT: ErrorKind.TIMEOUT,
+    Cause.TOTAL_TIMEOUT: ErrorKind.TIMEOUT,
+    Cause.PROTOCOL: ErrorKind.UPSTREAM_MALFORMED,
+    Cause.CUT: ErrorKind.UPSTREAM_CUT,
+    Cause.TOO_LARGE: ErrorKind.UPSTREAM_MALFORMED,
+    Cause.INTERNAL: ErrorKind.INTERNAL,
+}
+"""What a failure of the transport means; STATUS and FIRST_EVENT carry the upstream's own error."""
+
+WORDS: Final[dict[Cause, str]] = {
+    Cause.CONNECT: "could not connect to the provider",
+    Cause.DNS: "the provider's host name could not be resolved",
+    Cause.TLS: "no trusted TLS connection to the provider",
+    Cause.CONNECT_TIMEOUT: "connecting to the provider took too long",
+    Cause.FIRST_BYTE_TIMEOUT: "the provider did not begin to answer in time",
+    Cause.IDLE_TIMEOUT: "the provider stopped in the middle of its answer",
+    Cause.TOTAL_TIMEOUT: "the provider's answer took too long",
+    Cause.PROTOCOL: "the provider broke the connection before it answered",
+    Cause.CUT: "upstream stream ended early",
+    Cause.TOO_LARGE: "the provider's answer is too large",
+    Cause.INTERNAL: "internal error in the gateway",
+}
+_HIDDEN: Final = frozenset({ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION})
+"""About the gateway's own key: the client's was fine, so it must not look like the client's 401 or 403."""
+
+
+class Failover:
+    """`llm_attempt` and the engine's policy."""
+
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        translate: Translate,
+        credentials: Credentials,
+        picker: Picker,
+        settler: Settler,
+    ) -> None:
+        self._exchanges = exchanges
+        self._translate = translate
+        self._credentials = credentials
+        self._picker = picker
+        self._settler = settler
+        self.event_hook: Callable[[Exchange], Callable[[ir.StreamEvent], ir.StreamEvent | None] | None]
+        self.event_hook = lambda _exchange: None
+
+    # -- hooks
+
+    def llm_attempt(self, attempt: Attempt) -> None:
+        """Render the request for the next candidate."""
+        flow = attempt.flow
+        exchange = self._exchanges.get(flow)
+        if exchange is None or flow.response is not None:
+            return
+        try:
+            self._prepare(exchange, attempt)
+        except GatewayError as error:
+            exchange.error = error
+            flow.response = error_response(exchange.translator, error, exchange.id)
+        except Exception:
+            log.exception("an attempt could not be prepared")
+            flow.response = self.internal_error(flow)
+
+    def _prepare(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Take candidates until one can be rendered for; the last refusal is the client's answer."""
+        refusal: GatewayError | None = None
+        while (candidate := self._picker.next(exchange)) is not None:
+            config = exchange.config
+            provider = config.provider(candidate.provider)
+            one = Try(
+                candidate=candidate,
+                number=attempt.number,
+                losses=Losses(candidate.mode),
+                stream=exchange.stream,
+                started_s=now_s(),
+            )
+            profile = config.resolve_profile(candidate.provider, candidate.model)
+            try:
+                outgoing = self._translate.outgoing(exchange, one, profile)
+            except GatewayError as error:
+                if error.kind is not ErrorKind.UNTRANSLATABLE:
+                    raise
+                refusal = error
+                continue
+            one.body = outgoing.body
+            headers = [
+                ("content-type", "application/json"),
+                ("accept", "text/event-stream" if one.stream else "application/json"),
+                ("accept-encoding", "identity"),
+                ("user-agent", "llmgate"),
+                *outgoing.headers.items(),
+            ]
+            if one.reading is None:
+                native = REQUEST_NATIVE[candidate.protocol]
+                headers += select(exchange.headers.items(), native)
+            headers += select(exchange.headers.items(), (), extra=provider.forward_headers)
+            url = candidate.base_url + outgoing.path
+            attempt.request = http.Request.make(
+                "POST", url, outgoing.body, http.Headers([(k.encode(), v.encode()) for k, v in headers])
+            )
+            attempt.data = one
+            exchange.current = one
+            exchange.tries.append(one)
+            self._limits(exchange, attempt, one)
+            return
+        if refusal is not None:
+            raise refusal
+        raise self._picker.exhausted(exchange)
+
+    def _limits(self, exchange: Exchange, attempt: Attempt, one: Try) -> None:
+        config = exchange.config
+        timeouts, limits = config.timeouts, config.limits
+        attempt.connect_timeout_s = timeouts.connect_s
+        attempt.first_byte_timeout_s = timeouts.first_byte_s
+        attempt.idle_timeout_s = timeouts.idle_s
+        attempt.total_timeout_s = timeouts.total_s
+        attempt.max_body_bytes = limits.max_response_bytes
+        attempt.max_peek_bytes = limits.max_response_bytes
+        if one.stream:
+            attempt.ping_interval_s = timeouts.ping_interval_s
+            attempt.early_start_s = timeouts.early_start_s
+        provider = config.provider(one.candidate.provider)
+        attempt.http2 = provider.http2
+        attempt.via = provider.via
+
+    def llm_attempt_failed(self, attempt: Attempt) -> None:
+        """Say why, in our own words, and let the picker learn from it."""
+        exchange = self._exchanges.get(attempt.flow)
+        one = attempt.data
+        if exchange is None or not isinstance(one, Try):
+            return
+        one.cause = attempt.cause.value if attempt.cause is not None else ""
+        one.ended_s = now_s()
+        if one.error is None:
+            one.error = self._error_of(attempt, one)
+        exchange.error = one.error
+        self._picker.failed(exchange, one)
+
+    def _error_of(self, attempt: Attempt, one: Try) -> GatewayError:
+        response = attempt.response
+        if attempt.cause is Cause.STATUS and response is not None:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            translator = PROTOCOLS[one.candidate.protocol]
+            body = response.get_content(strict=False) or b""
+            error = translator.parse_error(response.status_code, headers, body)
+            error.upstream_status = response.status_code
+        else:
+            cause = attempt.cause or Cause.PROTOCOL
+            error = GatewayError(CAUSES.get(cause, ErrorKind.UPSTREAM_MALFORMED), WORDS.get(cause, str(cause)))
+        error.provider = one.candidate.provider
+        return error
+
+    # -- EnginePolicy
+
+    @property
+    def max_request_bytes(self) -> int:
+        """See EnginePolicy."""
+        return self._settler.config.limits.max_request_bytes
+
+    def authorize(self, attempt: Attempt) -> http.Request:
+        """See EnginePolicy: the credential goes on last, on a copy that nothing else sees."""
+        exchange, one = self._both(attempt)
+        return self._credentials.authorize(exchange, one, attempt.request.copy())
+
+    def verdict(self, attempt: Attempt) -> Verdict:
+        """See EnginePolicy: bad statuses fail, good ones are looked into before they are believed."""
+        _exchange, one = self._both(attempt)
+        response = attempt.response
+        if response is None or not 200 <= response.status_code < 300:
+            return Verdict.FAIL
+        one.relay = None
+        return Verdict.PEEK
+
+    def peek(self, attempt: Attempt, data: bytes, ended: bool) -> Verdict | None:
+        """See EnginePolicy: a stream until its first good event, a whole answer until it has been translated."""
+        exchange, one = self._both(attempt)
+        try:
+            if one.relay is None and not self._start(exchange, attempt, one):
+                one.unary_in += data
+                if not ended:
+                    return None
+                content_type = attempt.response.headers.get("content-type", "") if attempt.response else ""
+                one.unary = self._translate.unary(exchange, one, content_type, bytes(one.unary_in))
+                one.unary_in = bytearray()
+                return Verdict.COMMIT
+            assert one.relay is not None  # noqa: S101 - _start said so
+            judged = one.relay.prime(data, ended=ended)
+        except GatewayError as error:
+            one.error = self._blame(error, one)
+            return Verdict.FAIL
+        if isinstance(judged, GatewayError):
+            one.error = self._blame(judged, one)
+            return Verdict.FAIL
+        return Verdict.COMMIT if judged or ended else None
+
+    def _blame(self, error: GatewayError, one: Try) -> GatewayError:
+        error.provider = one.candidate.provider
+        return error
+
+    def _start(self, exchange: Exchange, attempt: Attempt, one: Try) -> bool:
+        """Begin to relay a stream; False when the answer is to be read whole."""
+        response = attempt.response
+        content_type = response.headers.get("content-type", "") if response is not None else ""
+        is_array = one.candidate.protocol == "gemini" and one.stream
+        if not exchange.stream or not (content_type.startswith("text/event-stream") or is_array):
+            return False
+        one.relay = self._translate.relay(
+            exchange,
+            one,
+            on_event=self.event_hook(exchange),
+            on_finished=attempt.finish_now,
+            keep=exchange.keep_answer,
+        )
+        return True
+
+    def commit(self, attempt: Attempt) -> None:
+        """See EnginePolicy: our own response head, and the relay or the translated body behind it."""
+        exchange, one = self._both(attempt)
+        flow = attempt.flow
+        response = flow.response
+        if response is None:
+            raise RuntimeError("commit without a response")
+        upstream_headers = list(response.headers.items())
+        response.status_code = 200
+        response.reason = "OK"
+        response.headers = http.Headers(self._answer_headers(exchange, one, upstream_headers))
+        exchange.status = 200
+        exchange.error = None
+        exchange.answered_s = now_s()
+        if one.relay is not None:
+            response.stream = one.relay
+        self._picker.succeeded(exchange, one)
+
+    def _answer_headers(
+        self, exchange: Exchange, one: Try, upstream: list[tuple[str, str]]
+    ) -> list[tuple[bytes, bytes]]:
+        streamed = exchange.stream and not exchange.array_framing
+        pairs = [
+            ("content-type", "text/event-stream; charset=utf-8" if streamed else "application/json"),
+            (REQUEST_ID_HEADER, exchange.id),
+            ("x-llmgate-model", str(one.candidate)),
+            ("x-llmgate-attempts", str(len(exchange.tries))),
+        ]
+        if exchange.stream:
+            pairs += STREAM_HEADERS.items()
+        patterns = RESPONSE_NATIVE if one.reading is None else ()
+        pairs += select(upstream, patterns)
+        if degraded := degraded_header(one.losses.degradations):
+            pairs.append(("x-llmgate-degraded", degraded))
+        return [(name.encode(), value.encode("latin-1", "replace")) for name, value in pairs]
+
+    def retry_delay(self, attempt: Attempt) -> float | None:
+        """See EnginePolicy."""
+        exchange, one = self._both(attempt)
+        return self._picker.retry_delay(exchange, one)
+
+    def give_up(self, attempt: Attempt) -> http.Response:
+        """See EnginePolicy: the last error in the client's words; a client's own fault in the provider's very bytes."""
+        exchange, one = self._both(attempt)
+        error = one.error or GatewayError(ErrorKind.INTERNAL, "the attempt failed without a reason")
+        native = one.candidate.protocol == exchange.endpoint.protocol
+        response = attempt.response
+        if native and not error.retryable and error.kind not in _HIDDEN and response is not None:
+            body = response.get_content(strict=False) or b""
+            if attempt.cause is Cause.STATUS and body.lstrip()[:1] in (b"{", b"["):
+                exchange.error = error
+                headers = dict(select(response.headers.items(), RESPONSE_NATIVE))
+                headers |= {"content-type": "application/json", REQUEST_ID_HEADER: exchange.id}
+                return make_response(response.status_code, body, headers)
+        shown = self._shown(exchange, error)
+        exchange.error = shown
+        return error_response(exchange.translator, shown, exchange.id)
+
+    def _shown(self, exchange: Exchange, error: GatewayError) -> GatewayError:
+        """What the client may hear of an upstream's error."""
+        if error.kind in _HIDDEN:
+            shown = GatewayError(
+                ErrorKind.UPSTREAM_REJECTED,
+                f"the provider {error.provider} refused the gateway's own credential",
+                provider=error.provider,
+                upstream_status=error.upstream_status,
+            )
+            log.error("provider=%s refused its key: %s", error.provider, error.message)
+            return shown
+        if error.retryable and error.retry_after_s is None:
+            error.retry_after_s = self._picker.recovery_s(exchange)
+        return error
+
+    def stream_broken(self, flow: http.HTTPFlow, cause: Cause, message: str) -> list[bytes]:
+        """See EnginePolicy."""
+        exchange = self._exchanges.get(flow)
+        if exchange is None:
+            return []
+        one = exchange.current
+        error = self._broken(exchange, cause, message)
+        exchange.error = error
+        if one is not None and one.relay is not None:
+            return one.relay.broken(error)
+        return [exchange.translator.render_stream_error(error, exchange.id)]
+
+    def unary_broken(self, flow: http.HTTPFlow, cause: Cause, message: str) -> http.Response:
+        """See EnginePolicy."""
+        exchange = self._exchanges.get(flow)
+        if exchange is None:
+            return make_response(502, b"", {})
+        exchange.error = self._broken(exchange, cause, message)
+        return error_response(exchange.translator, exchange.error, exchange.id)
+
+    def _broken(self, exchange: Exchange, cause: Cause, message: str) -> GatewayError:
+        one = exchange.current
+        if one is not None and one.error is not None and cause in (Cause.STATUS, Cause.FIRST_EVENT):
+            return self._shown(exchange, one.error)
+        log.debug("broken cause=%s %s", cause, message)
+        error = GatewayError(CAUSES.get(cause, ErrorKind.UPSTREAM_CUT), WORDS.get(cause, str(cause)))
+        error.provider = one.candidate.provider if one is not None else None
+        return error
+
+    def ping(self, attempt: Attempt) -> bytes:
+        """See EnginePolicy."""
+        one = attempt.data
+        if isinstance(one, Try) and one.relay is not None:
+            return one.relay.ping()
+        exchange = self._exchanges.get(attempt.flow)
+        return b"" if exchange is None else self._translate.heartbeat(exchange)
+
+    def early_start(self, attempt: Attempt) -> http.Response | None:
+        """See EnginePolicy."""
+        exchange, one = self._both(attempt)
+        if not exchange.stream or exchange.array_framing:
+            return None
+        exchange.answered_s = now_s()
+        head = http.Response.make(200, b"", http.Headers(self._answer_headers(exchange, one, [])))
+        return head
+
+    def protocol_error(self, flow: http.HTTPFlow, status: int, message: str) -> http.Response | None:
+        """See EnginePolicy: mitmproxy's own HTML pages become errors of the client's protocol."""
+        exchange = self._exchanges.get(flow)
+        if exchange is None:
+            return None
+        if status == 413:
+            kind, text = ErrorKind.TOO_LARGE, "the request body is larger than the gateway accepts"
+        elif status < 500:
+            kind, text = ErrorKind.INVALID_REQUEST, "the request is not valid HTTP"
+        else:
+            kind, text = ErrorKind.UNREACHABLE, "could not reach the provider"
+        log.debug("protocol error status=%s %s", status, message)
+        exchange.error = GatewayError(kind, text)
+        return error_response(exchange.translator, exchange.error, exchange.id)
+
+    def internal_error(self, flow: http.HTTPFlow) -> http.Response:
+        """See EnginePolicy."""
+        error = GatewayError(ErrorKind.INTERNAL, "internal error in the gateway")
+        exchange = self._exchanges.get(flow)
+        if exchange is None:
+            return error_response(PROTOCOLS["openai_chat"], error, "")
+        exchange.error = error
+        return error_response(exchange.translator, error, exchange.id)
+
+    def client_gone(self, flow: http.HTTPFlow) -> None:
+        """See EnginePolicy."""
+        if (exchange := self._exchanges.get(flow)) is not None:
+            exchange.cancelled = True
+            self._picker.released(exchange)
+
+    def settled(self, flow: http.HTTPFlow) -> None:
+        """See EnginePolicy: the one place that every exchange passes at its end."""
+        exchange = self._exchanges.get(flow)
+        if exchange is None or exchange.settled:
+            return
+        one = exchange.current
+        if one is not None:
+            one.ended_s = one.ended_s or now_s()
+            if one.relay is not None:
+                exchange.usage = one.relay.usage
+                exchange.finish_reason = one.relay.finish_reason
+                exchange.error = exchange.error or one.relay.error
+                if isinstance(one.trail, ReasoningTrail):
+                    self._translate.remember(exchange, one.trail.parts)
+            elif one.unary is not None:
+                exchange.usage, exchange.finish_reason = one.usage, one.finish_reason
+        if exchange.status is None and flow.response is not None:
+            exchange.status = flow.response.status_code
+        self._picker.released(exchange)
+        self._settler.settle(exchange)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Put the translated whole answer in place of the upstream's."""
+        exchange = self._exchanges.get(flow)
+        one = exchange.current if exchange is not None else None
+        if one is not None and one.unary is not None and one.relay is None and flow.response is not None:
+            if flow.response.status_code == 200:
+                flow.response.content = one.unary
+
+    def _both(self, attempt: Attempt) -> tuple[Exchange, Try]:
+        exchange = self._exchanges.get(attempt.flow)
+        if exchange is None or not isinstance(attempt.data, Try):
+            raise RuntimeError("an attempt without its exchange")
+        return exchange, attempt.data

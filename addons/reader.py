@@ -1,0 +1,63 @@
+"""Read the request's body: content encoding undone, JSON parsed once, model and stream known."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from mitmproxy import http
+
+from addons import bodies
+from addons.admission import refuse
+from addons.exchange import Exchange, Exchanges
+from addons.guard import fail_closed
+from translators.base import Operation
+from translators.errors import ErrorKind, GatewayError, invalid
+from translators.wire import JsonSyntaxError, loads
+
+
+class Reader:
+    """Fill `raw`, `body`, `model` and `stream` of an exchange."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
+
+    @fail_closed
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Decode and parse, for operations that have a body."""
+        exchange = self._exchanges.get(flow)
+        if exchange is None or exchange.endpoint.operation is None or flow.request.method != "POST":
+            return
+        read_body(exchange, flow.request.raw_content or b"")
+        if exchange.translator.name == "gemini" and exchange.stream:
+            query = parse_qs(flow.request.path.partition("?")[2])
+            exchange.array_framing = query.get("alt") != ["sse"]
+
+    def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
+        """Answer with an error."""
+        refuse(self._exchanges, flow, error)
+
+
+def read_body(exchange: Exchange, content: bytes) -> None:
+    """Parse the client's bytes into the exchange; errors name the position or the path."""
+    limit = exchange.config.limits.max_request_bytes
+    encoding = exchange.headers.get("content-encoding", "")
+    exchange.raw = bodies.decode(content, encoding, limit)
+    endpoint = exchange.endpoint
+    if not exchange.raw.strip():
+        if endpoint.operation is Operation.RESPONSE_ITEM:
+            return
+        raise GatewayError(ErrorKind.INVALID_REQUEST, "the request has no body; a JSON object is expected")
+    try:
+        body = loads(exchange.raw)
+    except JsonSyntaxError as error:
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST, f"the request body is not valid JSON: {error}"
+        ) from error
+    if not isinstance(body, dict):
+        raise invalid("$", "an object", body)
+    exchange.body = body
+    model = endpoint.model if endpoint.model is not None else body.get("model")
+    if model is not None and not isinstance(model, str):
+        raise invalid("model", "a string", model)
+    exchange.model = (model or "").strip()
+    exchange.stream = endpoint.stream if endpoint.stream is not None else body.get("stream") is True

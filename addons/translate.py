@@ -1,0 +1,324 @@
+"""Between the client's protocol and a candidate's: requests out, answers back. Knows no flow and no socket.
+
+Same protocol on both sides never goes through the hub: the client's bytes pass with the model's name swapped.
+Otherwise the hub request is rendered afresh for each attempt, so that failover may change the protocol.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from addons.exchange import Candidate, Exchange, Try
+from addons.passthrough import MODEL_FIELDS, ModelRenamer, swap_answer_model, swap_model
+from addons.relay import EventSink, PassingRelay, Relay, TranslatingRelay
+from translators import PROTOCOLS, ir
+from translators.base import Call, Operation, Reading, Rendered, Target, Translator, Writing
+from translators.errors import ErrorKind, GatewayError
+from translators.filters import filter_response, filters_for
+from translators.fold import Folder, unfold
+from translators.losses import Losses, Side
+from translators.memory import ReasoningMemory
+from translators.profile import ModelProfile
+from translators.seal import Seal
+from translators.sse import SseParser
+from translators.wire import JsonObject, JsonSyntaxError, dumps, loads
+
+_BODY_HEADERS: Final = ("anthropic-version", "anthropic-beta")
+_EVENT_STREAM: Final = re.compile(r"^\s*text/event-stream\b", re.IGNORECASE)
+HEARTBEATS: Final[Mapping[str, bytes]] = {
+    "openai_chat": b": keep-alive\n\n",
+    "openai_responses": b": keep-alive\n\n",
+    "anthropic": b'event: ping\ndata: {"type":"ping"}\n\n',
+    "gemini": b"\r\n\r\n",
+}
+"""What may stand between two events of a passed stream, per client protocol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """What goes to an upstream: path below its base URL, body, and the headers that the body needs."""
+
+    path: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Translate:
+    """Render requests and read answers for exchanges; holds what outlives one request (seal, memory)."""
+
+    def __init__(self, seal: Seal, memory: ReasoningMemory) -> None:
+        self._seal = seal
+        self._memory = memory
+
+    # -- requests
+
+    def hub_request(self, exchange: Exchange) -> ir.Request:
+        """The client's request in the hub, parsed once; reasoning that its protocol cannot carry is put back."""
+        if exchange.hub is None:
+            call = Call(
+                model=exchange.endpoint.model or exchange.model,
+                stream=exchange.endpoint.stream,
+                headers={k: v for k, v in exchange.headers.items() if k in _BODY_HEADERS},
+            )
+            request = exchange.translator.parse_request(exchange.body, call, self._seal)
+            if request.protocol == "openai_chat":
+                request = self._memory.restore(_tenant(exchange), request, exchange.started_s)
+            exchange.hub = request
+        return exchange.hub
+
+    def outgoing(self, exchange: Exchange, attempt: Try, profile: ModelProfile) -> Outgoing:
+        """The request of one attempt; fills the attempt's `reading` unless the bytes pass."""
+        candidate = attempt.candidate
+        upstream = PROTOCOLS[candidate.protocol]
+        path = upstream.upstream_path(Operation.GENERATE, candidate.model, attempt.stream)
+        if candidate.protocol == exchange.endpoint.protocol and not must_translate(exchange):
+            attempt.reading = None
+            return Outgoing(path=path, body=self._passed(exchange, candidate), headers={})
+        rendered = self._render(exchange, attempt, upstream, profile)
+        attempt.reading = rendered.reading
+        return Outgoing(path=path, body=dumps(rendered.body), headers=rendered.headers)
+
+    def _passed(self, exchange: Exchange, candidate: Candidate) -> bytes:
+        if exchange.endpoint.model is not None:  # Gemini names the model in the path
+            return exchange.raw
+        return swap_model(exchange.raw, exchange.body, candidate.model)
+
+    def _render(
+        self, exchange: Exchange, attempt: Try, upstream: Translator, profile: ModelProfile
+    ) -> Rendered:
+        request = self.hub_request(exchange)
+        if request.stream != attempt.stream:
+            request = replace(request, stream=attempt.stream)
+        candidate = attempt.candidate
+        target = Target(provider=candidate.provider, model=candidate.model, profile=profile)
+        return upstream.render_request(request, target, attempt.losses)
+
+    # -- answers
+
+    def relay(
+        self,
+        exchange: Exchange,
+        attempt: Try,
+        *,
+        on_event: Callable[[ir.StreamEvent], ir.StreamEvent | None] | None = None,
+        on_finished: Callable[[], None] | None = None,
+        keep: bool = False,
+    ) -> Relay:
+        """The machine for a streamed answer to a streaming client. `keep` collects the whole answer too."""
+        client = exchange.translator
+        upstream = PROTOCOLS[attempt.candidate.protocol]
+        if attempt.reading is None:
+            return self._passing(exchange, attempt)
+        losses = Losses(attempt.losses.mode, Side.RESPONSE)
+        sink: EventSink | None = None
+        if keep:
+            sink = Folder()
+        elif exchange.endpoint.protocol == "openai_chat":
+            sink = ReasoningTrail()
+        attempt.trail = sink
+        return TranslatingRelay(
+            upstream.decoder(attempt.reading, losses),
+            client.encoder(self.writing(exchange), losses),
+            filters_for(attempt.reading, losses),
+            keep=sink,
+            on_event=on_event,
+            on_finished=on_finished,
+        )
+
+    def _passing(self, exchange: Exchange, attempt: Try) -> Relay:
+        client = exchange.translator
+        upstream_model = attempt.candidate.model
+        steps: list[Callable[[bytes], bytes]] = []
+        if upstream_model != exchange.model:
+            field = MODEL_FIELDS.get(client.name, "model")
+            steps.append(ModelRenamer(field, upstream_model, exchange.model))
+        if exchange.array_framing:
+            steps.append(ArrayFraming())
+        probe = Reading(provider=attempt.candidate.provider, model=upstream_model, stream=True)
+        return PassingRelay(
+            client.observer(),
+            client.decoder(probe, Losses()),
+            lambda error: client.render_stream_error(error, exchange.id),
+            steps=steps,
+            ping=HEARTBEATS[client.name],
+        )
+
+    @staticmethod
+    def heartbeat(exchange: Exchange) -> bytes:
+        """A heartbeat before anything is known of the answer."""
+        return HEARTBEATS[exchange.translator.name]
+
+    def writing(self, exchange: Exchange) -> Writing:
+        """How to write for this exchange's client."""
+        request = exchange.hub or self.hub_request(exchange)
+        return Writing(
+            request=request,
+            model=exchange.model,
+            now_s=int(exchange.created_s),
+            raw=exchange.body,
+            seal=self._seal,
+            chat_reasoning=exchange.config.chat_reasoning,
+            input_tokens_estimate=exchange.input_estimate,
+            array_framing=exchange.array_framing,
+        )
+
+    def unary(self, exchange: Exchange, attempt: Try, content_type: str, body: bytes) -> bytes:
+        """A whole answer for the client, whichever way the upstream chose to answer.
+
+        Raises GatewayError for a body that cannot be read, or that is an error in disguise (status 200).
+        """
+        upstream = PROTOCOLS[attempt.candidate.protocol]
+        streamed = _is_event_stream(content_type, body)
+        if attempt.reading is None and not streamed and not exchange.stream:
+            payload = _json_object(body)
+            self._refuse_disguised(upstream, payload, attempt)
+            attempt.usage = upstream.usage(payload)
+            return self._renamed(exchange, attempt, body)
+        response = self._read_whole(exchange, attempt, upstream, body, streamed=streamed)
+        attempt.response = response
+        attempt.usage = response.usage
+        attempt.finish_reason = response.finish_reason
+        self.remember(exchange, response.parts)
+        return self.write_whole(exchange, attempt, response)
+
+    def write_whole(self, exchange: Exchange, attempt: Try, response: ir.Response) -> bytes:
+        """A hub answer in the client's protocol: one JSON body, or all events of a stream at once."""
+        losses = Losses(attempt.losses.mode, Side.RESPONSE)
+        writing = self.writing(exchange)
+        if not exchange.stream:
+            body = exchange.translator.render_response(response, writing, losses)
+            attempt.losses.extend(losses)
+            return dumps(body)
+        encoder = exchange.translator.encoder(writing, losses)
+        out = b"".join(encoder.encode(event) for event in unfold(response))
+        attempt.losses.extend(losses)
+        return out
+
+    def _read_whole(
+        self,
+        exchange: Exchange,
+        attempt: Try,
+        upstream: Translator,
+        body: bytes,
+        *,
+        streamed: bool,
+    ) -> ir.Response:
+        reading = attempt.reading or Reading(
+            provider=attempt.candidate.provider, model=attempt.candidate.model
+        )
+        losses = Losses(attempt.losses.mode, Side.RESPONSE)
+        if streamed:
+            folder = Folder()
+            decoder = upstream.decoder(reading, losses)
+            for event in (*decoder.feed(body), *decoder.close()):
+                folder.add(event)
+            response = folder.response()
+        else:
+            response = upstream.parse_response(_json_object(body), reading, losses)
+        response = filter_response(response, reading, losses)
+        attempt.losses.extend(losses)
+        return response
+
+    def _refuse_disguised(self, upstream: Translator, payload: JsonObject, attempt: Try) -> None:
+        """An error under status 200 (pitfalls ERR-12) must not pass as an answer."""
+        error = payload.get("error")
+        if error is not None and error is not False and "choices" not in payload:
+            status = payload.get("status")
+            if status in ("completed", "incomplete", "in_progress", "queued"):
+                return
+            raise upstream.parse_error(200, {}, dumps(payload))
+
+    def _renamed(self, exchange: Exchange, attempt: Try, body: bytes) -> bytes:
+        if attempt.candidate.model == exchange.model:
+            return body
+        field = MODEL_FIELDS.get(exchange.translator.name, "model")
+        return swap_answer_model(body, field, attempt.candidate.model, exchange.model)
+
+    def remember(self, exchange: Exchange, parts: tuple[ir.Part, ...]) -> None:
+        """Keep reasoning state for clients that cannot carry it themselves."""
+        if exchange.endpoint.protocol == "openai_chat" and parts:
+            self._memory.remember(_tenant(exchange), parts, exchange.started_s)
+
+
+class ReasoningTrail:
+    """Of a stream, only the reasoning that has state, and the calls that it led to."""
+
+    def __init__(self) -> None:
+        self._parts: list[ir.Part] = []
+        self._open: ir.Part | None = None
+        self._text: list[str] = []
+
+    def add(self, event: ir.StreamEvent) -> None:
+        """Take one event."""
+        if isinstance(event, ir.PartDelta):
+            if isinstance(self._open, ir.Reasoning):
+                self._text.append(event.text)
+        elif isinstance(event, ir.PartStart):
+            self._open, self._text = event.part, []
+        elif isinstance(event, ir.PartEnd) and self._open is not None:
+            part, self._open = self._open, None
+            if isinstance(part, ir.Reasoning):
+                text = part.text + "".join(self._text)
+                self._parts.append(replace(part, text=text, state=event.state or part.state))
+            elif isinstance(part, ir.ToolCall):
+                self._parts.append(part)
+
+    @property
+    def parts(self) -> tuple[ir.Part, ...]:
+        """Reasoning and calls in order; () when there is nothing to remember."""
+        has_state = any(isinstance(p, ir.Reasoning) and p.state is not None for p in self._parts)
+        return tuple(self._parts) if has_state else ()
+
+
+class ArrayFraming:
+    """SSE to one JSON array, for Gemini clients that did not ask for `alt=sse`; b"" ends the array."""
+
+    def __init__(self) -> None:
+        self._parser = SseParser()
+        self._open = False
+
+    def __call__(self, data: bytes) -> bytes:
+        """The array's next elements."""
+        frames = self._parser.feed(data) if data else self._parser.close()
+        out = b""
+        for frame in frames:
+            out += (b",\r\n" if self._open else b"[") + frame.data
+            self._open = True
+        if not data:
+            out += b"]" if self._open else b"[]"
+        return out
+
+
+def must_translate(exchange: Exchange) -> bool:
+    """Whether the hub is needed although both sides speak the same protocol (a script edited the request)."""
+    return exchange.hub_edited
+
+
+
+def _tenant(exchange: Exchange) -> str:
+    return exchange.principal.name if exchange.principal is not None else ""
+
+
+def _is_event_stream(content_type: str, body: bytes) -> bool:
+    """By content type, else by the first bytes: some upstreams stream under a JSON type (pitfalls STR-45)."""
+    if _EVENT_STREAM.match(content_type):
+        return True
+    head = body[:64].lstrip()
+    return head.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
+
+
+def _json_object(body: bytes) -> JsonObject:
+    try:
+        payload = loads(body)
+    except JsonSyntaxError as error:
+        raise GatewayError(
+            ErrorKind.UPSTREAM_MALFORMED, f"the provider's answer is not JSON: {error}"
+        ) from error
+    if isinstance(payload, list) and len(payload) == 1:
+        payload = payload[0]  # Google wraps some errors in an array
+    if not isinstance(payload, dict):
+        raise GatewayError(ErrorKind.UPSTREAM_MALFORMED, "the provider's answer is no JSON object")
+    return payload

@@ -45,6 +45,8 @@ class Call:
     model: str | None = None
     stream: bool | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    operation: Operation = Operation.GENERATE
+    """A: a body to count needs no `max_tokens`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,8 @@ class Writing:
     """R: the gateway keeps this answer under its id."""
     array_framing: bool = False
     """G: the client did not ask for SSE; the stream is one JSON array."""
+    request_id: str | None = None
+    """A: named in the error event of a broken stream."""
 
 
 class StreamDecoder(Protocol):

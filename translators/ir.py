@@ -55,6 +55,8 @@ class UrlCitation:
     start: int | None = None
     end: int | None = None
     cited_text: str | None = None
+    opaque: str | None = None
+    """A `encrypted_index`: a web citation without it cannot be said in A."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,15 @@ from translators.errors import ErrorKind, GatewayError
 log = logging.getLogger(__name__)
 
 _OPEN_PAGES: Final = frozenset(
-    {Page.ROOT, Page.HEALTH, Page.READY, Page.CLIENT_NOISE, Page.METRICS, Page.DASHBOARD, Page.ADMIN}
+    {
+        Page.ROOT,
+        Page.HEALTH,
+        Page.READY,
+        Page.CLIENT_NOISE,
+        Page.METRICS,
+        Page.DASHBOARD,
+        Page.ADMIN,
+    }
 )
 """Pages without a client key; the admin pages check their own."""
 

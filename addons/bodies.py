@@ -94,9 +94,10 @@ def _brotli(body: bytes) -> Iterator[bytes]:
     decompressor = brotli.Decompressor()
     yield decompressor.process(body, output_buffer_limit=_PIECE_BYTES)
     while not decompressor.is_finished():
-        if decompressor.can_accept_more_data():
+        piece = decompressor.process(b"", output_buffer_limit=_PIECE_BYTES)
+        if not piece and not decompressor.is_finished():
             raise EOFError
-        yield decompressor.process(b"", output_buffer_limit=_PIECE_BYTES)
+        yield piece
 
 
 def _zstd(body: bytes) -> Iterator[bytes]:

@@ -80,7 +80,9 @@ class Failover:
         self._credentials = credentials
         self._picker = picker
         self._settler = settler
-        self.event_hook: Callable[[Exchange], Callable[[ir.StreamEvent], ir.StreamEvent | None] | None]
+        self.event_hook: Callable[
+            [Exchange], Callable[[ir.StreamEvent], ir.StreamEvent | None] | None
+        ]
         self.event_hook = lambda _exchange: None
 
     # -- hooks
@@ -135,7 +137,10 @@ class Failover:
             headers += select(exchange.headers.items(), (), extra=provider.forward_headers)
             url = candidate.base_url + outgoing.path
             attempt.request = http.Request.make(
-                "POST", url, outgoing.body, http.Headers([(k.encode(), v.encode()) for k, v in headers])
+                "POST",
+                url,
+                outgoing.body,
+                http.Headers([(k.encode(), v.encode()) for k, v in headers]),
             )
             attempt.data = one
             exchange.current = one
@@ -185,7 +190,9 @@ class Failover:
             error.upstream_status = response.status_code
         else:
             cause = attempt.cause or Cause.PROTOCOL
-            error = GatewayError(CAUSES.get(cause, ErrorKind.UPSTREAM_MALFORMED), WORDS.get(cause, str(cause)))
+            error = GatewayError(
+                CAUSES.get(cause, ErrorKind.UPSTREAM_MALFORMED), WORDS.get(cause, str(cause))
+            )
         error.provider = one.candidate.provider
         return error
 
@@ -218,7 +225,9 @@ class Failover:
                 one.unary_in += data
                 if not ended:
                     return None
-                content_type = attempt.response.headers.get("content-type", "") if attempt.response else ""
+                content_type = (
+                    attempt.response.headers.get("content-type", "") if attempt.response else ""
+                )
                 one.unary = self._translate.unary(exchange, one, content_type, bytes(one.unary_in))
                 one.unary_in = bytearray()
                 return Verdict.COMMIT
@@ -275,7 +284,10 @@ class Failover:
     ) -> list[tuple[bytes, bytes]]:
         streamed = exchange.stream and not exchange.array_framing
         pairs = [
-            ("content-type", "text/event-stream; charset=utf-8" if streamed else "application/json"),
+            (
+                "content-type",
+                "text/event-stream; charset=utf-8" if streamed else "application/json",
+            ),
             (REQUEST_ID_HEADER, exchange.id),
             ("x-llmgate-model", str(one.candidate)),
             ("x-llmgate-attempts", str(len(exchange.tries))),
@@ -350,7 +362,9 @@ class Failover:
         if one is not None and one.error is not None and cause in (Cause.STATUS, Cause.FIRST_EVENT):
             return self._shown(exchange, one.error)
         log.debug("broken cause=%s %s", cause, message)
-        error = GatewayError(CAUSES.get(cause, ErrorKind.UPSTREAM_CUT), WORDS.get(cause, str(cause)))
+        error = GatewayError(
+            CAUSES.get(cause, ErrorKind.UPSTREAM_CUT), WORDS.get(cause, str(cause))
+        )
         error.provider = one.candidate.provider if one is not None else None
         return error
 
@@ -371,7 +385,9 @@ class Failover:
         head = http.Response.make(200, b"", http.Headers(self._answer_headers(exchange, one, [])))
         return head
 
-    def protocol_error(self, flow: http.HTTPFlow, status: int, message: str) -> http.Response | None:
+    def protocol_error(
+        self, flow: http.HTTPFlow, status: int, message: str
+    ) -> http.Response | None:
         """See EnginePolicy: mitmproxy's own HTML pages become errors of the client's protocol."""
         exchange = self._exchanges.get(flow)
         if exchange is None:
@@ -426,7 +442,12 @@ class Failover:
         """Put the translated whole answer in place of the upstream's."""
         exchange = self._exchanges.get(flow)
         one = exchange.current if exchange is not None else None
-        if one is not None and one.unary is not None and one.relay is None and flow.response is not None:
+        if (
+            one is not None
+            and one.unary is not None
+            and one.relay is None
+            and flow.response is not None
+        ):
             if flow.response.status_code == 200:
                 flow.response.content = one.unary
 

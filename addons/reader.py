@@ -46,7 +46,9 @@ def read_body(exchange: Exchange, content: bytes) -> None:
     if not exchange.raw.strip():
         if endpoint.operation is Operation.RESPONSE_ITEM:
             return
-        raise GatewayError(ErrorKind.INVALID_REQUEST, "the request has no body; a JSON object is expected")
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST, "the request has no body; a JSON object is expected"
+        )
     try:
         body = loads(exchange.raw)
     except JsonSyntaxError as error:

@@ -35,7 +35,9 @@ class Settler:
         error = exchange.error
         level = POLICY[error.kind].log_level if error is not None else logging.INFO
         if log.isEnabledFor(level):
-            pairs = " ".join(f"{key}={_word(value)}" for key, value in record.items() if value is not None)
+            pairs = " ".join(
+                f"{key}={_word(value)}" for key, value in record.items() if value is not None
+            )
             log.log(level, "request_done %s", pairs)
         for sink in self.sinks:
             sink(record)

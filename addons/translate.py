@@ -297,7 +297,6 @@ def must_translate(exchange: Exchange) -> bool:
     return exchange.hub_edited
 
 
-
 def _tenant(exchange: Exchange) -> str:
     return exchange.principal.name if exchange.principal is not None else ""
 

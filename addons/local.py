@@ -1,0 +1,114 @@
+"""What the gateway answers by itself: health, model lists, clients' probes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import parse_qs
+
+from mitmproxy import http
+
+from addons.admission import refuse
+from addons.answers import json_response, make_response
+from addons.endpoints import Page as LocalPage
+from addons.exchange import Exchange, Exchanges
+from addons.guard import fail_closed
+from addons.router import unknown_model
+from addons.snapshot import ConfigHolder
+from translators.anthropic import models as anthropic_models
+from translators.base import Operation
+from translators.catalogue import ModelCard, Page
+from translators.errors import GatewayError
+from translators.gemini import models as gemini_models
+from translators.openai_chat import models as openai_models
+from translators.wire import JsonObject
+
+VERSION: Final = "0.1.0"
+_CODEX: Final = re.compile(r"codex", re.IGNORECASE)
+
+LISTS: Final[Mapping[str, Callable[..., JsonObject]]] = {
+    "openai_chat": openai_models.render_models,
+    "openai_responses": openai_models.render_models,
+    "anthropic": anthropic_models.render_models,
+    "gemini": gemini_models.render_models,
+}
+MODELS: Final[Mapping[str, Callable[[ModelCard], JsonObject]]] = {
+    "openai_chat": openai_models.render_model,
+    "openai_responses": openai_models.render_model,
+    "anthropic": anthropic_models.render_model,
+    "gemini": gemini_models.render_model,
+}
+
+
+class LocalPages:
+    """Answer pages and model lists; touches nothing else."""
+
+    def __init__(self, exchanges: Exchanges, configs: ConfigHolder) -> None:
+        self._exchanges = exchanges
+        self._configs = configs
+
+    @fail_closed
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Answer if the request is for us."""
+        exchange = self._exchanges.get(flow)
+        if exchange is None:
+            return
+        endpoint, method = exchange.endpoint, flow.request.method
+        match endpoint.page or endpoint.operation:
+            case LocalPage.ROOT:
+                flow.response = json_response({"llmgate": VERSION}, method=method)
+            case LocalPage.HEALTH | LocalPage.READY:
+                flow.response = self._health(endpoint.page is LocalPage.READY, method)
+            case LocalPage.CLIENT_NOISE:
+                flow.response = make_response(200, b"{}", {"content-type": "application/json"})
+            case Operation.LIST_MODELS | Operation.GET_MODEL:
+                flow.response = json_response(
+                    self._models(exchange, flow.request.path), method=method
+                )
+            case _:
+                pass
+
+    def _health(self, ready: bool, method: str) -> http.Response:
+        """`status` is `ok`, or `degraded` when the newest configuration was refused."""
+        config, problem = self._configs.current, self._configs.problem
+        payload: JsonObject = {
+            "status": "ok" if problem is None else "degraded",
+            "version": VERSION,
+            "providers": len(config.providers),
+            "active": sum(1 for exchange in self._exchanges if not exchange.settled),
+        }
+        if problem is not None:
+            payload["config_error"] = problem
+        status = 503 if ready and not config.providers else 200
+        return json_response(payload, status, method=method)
+
+    def _models(self, exchange: Exchange, path: str) -> JsonObject:
+        query = parse_qs(path.partition("?")[2])
+        protocol = exchange.translator.name
+        principal = exchange.principal
+        cards = exchange.config.model_cards(principal.models if principal else ("*",))
+        if exchange.endpoint.operation is Operation.GET_MODEL:
+            wanted = exchange.endpoint.model or ""
+            exchange.model = wanted.removeprefix("models/")
+            for card in cards:
+                if card.id == exchange.model:
+                    return MODELS[protocol](card)
+            raise unknown_model(exchange)
+        return LISTS[protocol](cards, _page(query))
+
+    def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
+        """Answer with an error."""
+        refuse(self._exchanges, flow, error)
+
+
+def _page(query: Mapping[str, list[str]]) -> Page:
+    def first(*names: str) -> str | None:
+        return next((query[name][0] for name in names if query.get(name)), None)
+
+    limit = first("limit", "pageSize", "page_size") or ""
+    return Page(
+        limit=min(max(int(limit), 1), 1000) if limit.isascii() and limit.isdigit() else 1000,
+        after=first("after_id", "pageToken", "page_token"),
+        before=first("before_id"),
+    )

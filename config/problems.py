@@ -1,0 +1,87 @@
+"""What is wrong with a configuration: every problem with its place, all of them at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+type KeyPath = tuple[str | int, ...]
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
+_SECRET_NAMES: Final = re.compile(
+    r"key|secret|token|password|authorization|headers|cookie|_url$|proxy|credential|json",
+    re.IGNORECASE,
+)
+_SECRET_LOOKS: Final = re.compile(
+    r"(sk-|sk_|gsk_|xai-|pplx-|gh[a-z]_|AIza|AQ\.|tp-|Bearer )|^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_\-.+/=]{24,}$",
+)
+MAX_SHOWN: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place: a file (or `environment LLMGATE_X`) and a line from 1; None = no line to name."""
+
+    source: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One mistake. `path` is the key path ("" = the whole file), `hint` a guess at what was meant."""
+
+    mark: Mark
+    path: str
+    found: str
+    expected: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.mark}: {self.path}" if self.path else str(self.mark)
+        text = f"{place}: found {self.found}, expected {self.expected}"
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the message lists every problem, one a line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def show_path(path: KeyPath) -> str:
+    """`models.coder.candidates[2]`; keys that are not plain words stand in brackets and quotes."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _PLAIN.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            text += f'["{step}"]'
+    return text
+
+
+def show_value(value: Any, path: KeyPath = ()) -> str:
+    """A value for an error message: short, and never one that may be a secret."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return str(value)[:MAX_SHOWN]
+    if any(isinstance(step, str) and _SECRET_NAMES.search(step) for step in path):
+        return "an empty text" if not value.strip() else "a text (not shown)"
+    if _SECRET_LOOKS.search(value):
+        return "a text that looks like a key (not shown)"
+    return f'"{value}"' if len(value) <= MAX_SHOWN else f'"{value[:MAX_SHOWN]}…"'

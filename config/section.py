@@ -1,0 +1,75 @@
+"""The base of every configuration model, and the field types that several of them share."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+ProtocolName = Literal["openai_chat", "openai_responses", "anthropic", "gemini"]
+PROTOCOL_NAMES: Final[tuple[ProtocolName, ...]] = (
+    "openai_chat",
+    "openai_responses",
+    "anthropic",
+    "gemini",
+)
+NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$"
+
+
+class Section(BaseModel):
+    """A frozen mapping of known keys; a docstring below a field is its description."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("an http:// or https:// URL with a host")
+    if parts.query or parts.fragment:
+        raise ValueError("a URL without query and fragment (use `query` for parameters)")
+    return value.rstrip("/")
+
+
+def _proxy_url(value: str) -> str:
+    if value == "direct":
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+        raise ValueError("`direct`, or an http, https, socks5 or socks5h URL")
+    return value
+
+
+def _decimal(value: Any) -> Any:
+    # A YAML float such as 0.1 must become exactly Decimal("0.1").
+    return str(value) if isinstance(value, float) else value
+
+
+type Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+"""A list of strings; one string alone stands for a list of one."""
+type Statuses = Annotated[
+    tuple[Annotated[int, Field(ge=100, le=599)], ...], BeforeValidator(_as_list)
+]
+type HttpUrl = Annotated[str, AfterValidator(_http_url)]
+type ProxyUrl = Annotated[str, AfterValidator(_proxy_url)]
+type Seconds = Annotated[float, Field(ge=0, le=86400 * 7)]
+type Count = Annotated[int, Field(ge=0)]
+type Positive = Annotated[int, Field(ge=1)]
+type Weight = Annotated[float, Field(ge=0)]
+type Usd = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0)]
+type Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+type FilePath = Annotated[Path, AfterValidator(Path.expanduser)]

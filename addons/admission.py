@@ -15,6 +15,7 @@ from addons.endpoints import Endpoint, Page
 from addons.exchange import Exchange, Exchanges, Principal, new_request_id, now_s
 from addons.guard import fail_closed
 from addons.snapshot import ConfigHolder
+from config.models import Config
 from translators import PROTOCOLS
 from translators.errors import ErrorKind, GatewayError
 
@@ -33,6 +34,11 @@ _OPEN_PAGES: Final = frozenset(
 )
 """Pages without a client key; the admin pages check their own."""
 
+GENERATED: Final = "generated"
+"""The name of the key that is made when none is configured."""
+EMPTY: Final = Config(client_keys=())
+"""What an unknown namespace has: nothing. Its callers hear 401, like everyone without a key."""
+
 
 class Admission:
     """First addon of a request: everything after it can rely on an Exchange with a Principal."""
@@ -47,7 +53,6 @@ class Admission:
         if flow.is_replay is not None:
             return
         request = flow.request
-        config = self._configs.current
         endpoint = endpoints.match(request.path)
         headers = {name.lower(): value for name, value in request.headers.items()}
         exchange = self._open(flow, endpoint, headers)
@@ -73,10 +78,15 @@ class Admission:
                 "a gateway key is missing: send it as Authorization: Bearer, x-api-key, api-key, "
                 "x-goog-api-key or ?key= (the generated one is in ~/.llmgate/token)",
             )
-        principal = config.principal(key, endpoint.namespace)
-        if principal is None:
-            raise GatewayError(ErrorKind.AUTHENTICATION, "this key is not known to the gateway")
-        exchange.principal = Principal(name=principal.name, models=principal.models)
+        exchange.principal = self._principal(exchange.config, key)
+
+    def _principal(self, config: Config, key: str) -> Principal:
+        client = config.client_for(key)
+        if client is not None:
+            return Principal(name=client.name, models=client.models, exclude=client.exclude)
+        if not config.client_keys and self._configs.is_generated(key):
+            return Principal(name=GENERATED)
+        raise GatewayError(ErrorKind.AUTHENTICATION, "this key is not known to the gateway")
 
     def _open(
         self, flow: http.HTTPFlow, endpoint: Endpoint | None, headers: dict[str, str]
@@ -84,9 +94,13 @@ class Admission:
         protocol = endpoint.protocol if endpoint is not None else ""
         if not protocol:
             protocol = endpoints.guess_protocol(flow.request.path, headers)
+        config = self._configs.current
+        namespace = endpoint.namespace if endpoint is not None else None
+        if namespace is not None:
+            config = config.namespace(namespace) or EMPTY
         exchange = Exchange(
             id=new_request_id(),
-            config=self._configs.current,
+            config=config,
             endpoint=endpoint or Endpoint(protocol=protocol),
             translator=PROTOCOLS[protocol],
             created_s=time.time(),

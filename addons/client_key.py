@@ -97,20 +97,24 @@ def ensure_token(home: Path) -> tuple[str, bool]:
 
     The directory is made 0700 and the file 0600. An unreadable file is `misconfigured`.
     """
-    path = home / "token"
+    return ensure_secret(home / "token", TOKEN_PREFIX)
+
+
+def ensure_secret(path: Path, prefix: str = "") -> tuple[str, bool]:
+    """The secret in a file, made at random if there is none, and whether it was made just now."""
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        token = path.read_text().strip() if path.exists() else ""
-        if token:
-            return token, False
-        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-        write_secret(path, token + "\n")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = path.read_text().strip() if path.exists() else ""
+        if text:
+            return text, False
+        text = prefix + secrets.token_urlsafe(32)
+        write_secret(path, text + "\n")
     except OSError as error:
         raise GatewayError(
             ErrorKind.MISCONFIGURED,
-            f"cannot use the token file {path}: {error.strerror}; set LLMGATE_HOME to a writable directory",
+            f"cannot use the file {path}: {error.strerror}; set LLMGATE_HOME to a writable directory",
         ) from error
-    return token, True
+    return text, True
 
 
 def write_secret(path: Path, text: str) -> None:

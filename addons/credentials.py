@@ -20,17 +20,16 @@ class Credentials:
     def authorize(self, exchange: Exchange, one: Try, request: http.Request) -> http.Request:
         """The request with its credential; `misconfigured` when there is none to add."""
         candidate = one.candidate
-        endpoint = exchange.config.upstream(candidate.provider, candidate.protocol)
-        key = exchange.config.key(candidate.provider, candidate.key_name)
-        for name, value in endpoint.headers.items():
+        endpoint, key = candidate.endpoint, candidate.key
+        for name, value in (*endpoint.headers.items(), *key.headers.items()):
             request.headers[name] = value
         if endpoint.auth is AuthStyle.NONE:
             return request
-        if key is None:
+        if key.secret is None:
             raise GatewayError(
                 ErrorKind.MISCONFIGURED, f"the provider {candidate.provider} has no key configured"
             )
-        add_key(request, endpoint.auth, key)
+        add_key(request, endpoint.auth, key.secret.get_secret_value())
         return request
 
 

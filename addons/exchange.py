@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
+from config.patterns import matches_any
 from translators import ir
 from translators.base import Reading, Translator
 from translators.errors import GatewayError
@@ -23,10 +24,11 @@ from translators.losses import Degradation, Losses, Mode
 from translators.wire import JsonObject
 
 if TYPE_CHECKING:
-    from config.models import Config
-
     from addons.endpoints import Endpoint
     from addons.relay import Relay
+    from config.models import Config
+    from config.runtime import Endpoint as UpstreamEndpoint
+    from config.runtime import Provider, ProviderKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +37,36 @@ class Principal:
 
     name: str
     models: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+
+    def may_use(self, model: str) -> bool:
+        """Whether it may ask for a model of this name."""
+        return matches_any(self.models, model) and not matches_any(self.exclude, model)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One choice for a request: a provider, one of its models, one of its keys, in one protocol.
 
-    `base_url` is that of the protocol, version included (`…/v1`).
+    `model` is the name in the configuration, `wire_model` the one that the provider knows.
     """
 
-    provider: str
+    upstream: Provider
+    endpoint: UpstreamEndpoint
+    key: ProviderKey
     model: str
-    protocol: str
-    base_url: str
-    key_name: str = ""
+    wire_model: str
     mode: Mode = Mode.MAX_COMPAT
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self.upstream.name
+
+    @property
+    def protocol(self) -> str:
+        """The protocol that it is asked in."""
+        return self.endpoint.protocol
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}"
@@ -113,6 +130,8 @@ class Exchange:
     candidates: list[Candidate] = field(default_factory=list)
     cursor: int = 0
     """How many candidates have been taken."""
+    rounds: int = 0
+    """How often all candidates have been gone through again."""
     tries: list[Try] = field(default_factory=list)
     current: Try | None = None
     answered_s: float | None = None

@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlencode
 
 from mitmproxy import http
+from mitmproxy.net import server_spec
 
 from addons.answers import REQUEST_ID_HEADER, error_response, make_response
 from addons.contract import Attempt, Cause, Verdict
 from addons.credentials import Credentials
-from addons.exchange import Exchange, Exchanges, Try, now_s
+from addons.exchange import Candidate, Exchange, Exchanges, Try, now_s
 from addons.headers import (
-    REQUEST_NATIVE,
-    RESPONSE_NATIVE,
+    RATE_LIMITS,
     STREAM_HEADERS,
     degraded_header,
     select,
@@ -107,7 +108,6 @@ class Failover:
         refusal: GatewayError | None = None
         while (candidate := self._picker.next(exchange)) is not None:
             config = exchange.config
-            provider = config.provider(candidate.provider)
             one = Try(
                 candidate=candidate,
                 number=attempt.number,
@@ -115,7 +115,9 @@ class Failover:
                 stream=exchange.stream,
                 started_s=now_s(),
             )
-            profile = config.resolve_profile(candidate.provider, candidate.model)
+            profile = config.resolve_profile(
+                candidate.provider, candidate.model, candidate.protocol
+            )
             try:
                 outgoing = self._translate.outgoing(exchange, one, profile)
             except GatewayError as error:
@@ -131,11 +133,11 @@ class Failover:
                 ("user-agent", "llmgate"),
                 *outgoing.headers.items(),
             ]
-            if one.reading is None:
-                native = REQUEST_NATIVE[candidate.protocol]
-                headers += select(exchange.headers.items(), native)
-            headers += select(exchange.headers.items(), (), extra=provider.forward_headers)
-            url = candidate.base_url + outgoing.path
+            native = one.reading is None
+            patterns = config.headers.request.get(candidate.endpoint.protocol, ()) if native else ()
+            patterns += candidate.upstream.forward_headers
+            headers += select(exchange.headers.items(), patterns)
+            url = upstream_url(candidate, outgoing.path)
             attempt.request = http.Request.make(
                 "POST",
                 url,
@@ -157,15 +159,16 @@ class Failover:
         attempt.connect_timeout_s = timeouts.connect_s
         attempt.first_byte_timeout_s = timeouts.first_byte_s
         attempt.idle_timeout_s = timeouts.idle_s
-        attempt.total_timeout_s = timeouts.total_s
         attempt.max_body_bytes = limits.max_response_bytes
         attempt.max_peek_bytes = limits.max_response_bytes
-        if one.stream:
-            attempt.ping_interval_s = timeouts.ping_interval_s
+        if not one.stream:
+            attempt.total_timeout_s = timeouts.total_s
+        else:
+            attempt.ping_interval_s = timeouts.ping_interval_s or None
             attempt.early_start_s = timeouts.early_start_s
-        provider = config.provider(one.candidate.provider)
-        attempt.http2 = provider.http2
-        attempt.via = provider.via
+        candidate = one.candidate
+        attempt.http2 = candidate.upstream.http2
+        attempt.via = egress_proxy(candidate.key.proxy or candidate.upstream.proxy or config.proxy)
 
     def llm_attempt_failed(self, attempt: Attempt) -> None:
         """Say why, in our own words, and let the picker learn from it."""
@@ -294,9 +297,11 @@ class Failover:
         ]
         if exchange.stream:
             pairs += STREAM_HEADERS.items()
-        patterns = RESPONSE_NATIVE if one.reading is None else ()
-        pairs += select(upstream, patterns)
-        if degraded := degraded_header(one.losses.degradations):
+        if one.reading is None:
+            pairs += select(upstream, response_patterns(exchange))
+        if exchange.config.headers.degraded and (
+            degraded := degraded_header(one.losses.degradations)
+        ):
             pairs.append(("x-llmgate-degraded", degraded))
         return [(name.encode(), value.encode("latin-1", "replace")) for name, value in pairs]
 
@@ -315,7 +320,7 @@ class Failover:
             body = response.get_content(strict=False) or b""
             if attempt.cause is Cause.STATUS and body.lstrip()[:1] in (b"{", b"["):
                 exchange.error = error
-                headers = dict(select(response.headers.items(), RESPONSE_NATIVE))
+                headers = dict(select(response.headers.items(), response_patterns(exchange)))
                 headers |= {"content-type": "application/json", REQUEST_ID_HEADER: exchange.id}
                 return make_response(response.status_code, body, headers)
         shown = self._shown(exchange, error)
@@ -382,8 +387,7 @@ class Failover:
         if not exchange.stream or exchange.array_framing:
             return None
         exchange.answered_s = now_s()
-        head = http.Response.make(200, b"", http.Headers(self._answer_headers(exchange, one, [])))
-        return head
+        return http.Response.make(200, b"", http.Headers(self._answer_headers(exchange, one, [])))
 
     def protocol_error(
         self, flow: http.HTTPFlow, status: int, message: str
@@ -456,3 +460,26 @@ class Failover:
         if exchange is None or not isinstance(attempt.data, Try):
             raise RuntimeError("an attempt without its exchange")
         return exchange, attempt.data
+
+
+def response_patterns(exchange: Exchange) -> tuple[str, ...]:
+    """Which of the provider's response headers a client of the same protocol sees."""
+    lists = exchange.config.headers
+    return lists.response + (RATE_LIMITS if lists.rate_limits else ())
+
+
+def upstream_url(candidate: Candidate, path: str) -> str:
+    """The whole URL of a request: base, the protocol's path (or the configured one), fixed query parameters."""
+    endpoint = candidate.endpoint
+    url = endpoint.base_url + path
+    query = candidate.upstream.query
+    if query:
+        url += ("&" if "?" in url else "?") + urlencode(query)
+    return url
+
+
+def egress_proxy(proxy: str | None) -> server_spec.ServerSpec | None:
+    """The outbound proxy as mitmproxy wants it, None for a direct connection."""
+    if proxy is None or proxy == "direct":
+        return None
+    return server_spec.parse(proxy, "http")

@@ -1,50 +1,25 @@
-"""Which headers cross the gateway: allow-lists both ways, as tables. Pure.
+"""Which headers cross the gateway: the allow-lists of the configuration, applied. Pure.
 
-Everything not listed stays behind: hop-by-hop and body headers, cookies, credentials, client fingerprints
+Everything not listed there stays behind: hop-by-hop and body headers, cookies, credentials, client fingerprints
 (pitfalls HDR-05 to HDR-11). Patterns are shell-style and lower case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
 from translators.losses import Degradation
 
-REQUEST_NATIVE: Final[Mapping[str, tuple[str, ...]]] = {
-    "openai_chat": ("openai-organization", "openai-project", "openai-beta", "idempotency-key"),
-    "openai_responses": (
-        "openai-organization",
-        "openai-project",
-        "openai-beta",
-        "idempotency-key",
-        "session_id",
-        "session-id",
-        "conversation_id",
-        "x-codex-*",
-    ),
-    "anthropic": ("anthropic-version", "anthropic-beta", "idempotency-key"),
-    "gemini": (),
-}
-"""What a client of the same protocol may pass on to the provider."""
-
-RESPONSE_NATIVE: Final = (
-    "request-id",
-    "x-request-id",
-    "retry-after",
-    "retry-after-ms",
-    "x-should-retry",
+RATE_LIMITS: Final = (
     "ratelimit-*",
     "x-ratelimit-*",
     "anthropic-ratelimit-*",
     "anthropic-priority-*",
-    "openai-processing-ms",
-    "openai-version",
-    "x-codex-*",
 )
-"""What an answer of the same protocol may bring back."""
+"""The limits of the provider's account: shown only where the operator wants it."""
 
 NEVER: Final = frozenset(
     {
@@ -74,15 +49,14 @@ MAX_DEGRADED_BYTES: Final = 2048
 STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
-def select(
-    headers: Iterable[tuple[str, str]], patterns: tuple[str, ...], *, extra: tuple[str, ...] = ()
-) -> list[tuple[str, str]]:
+def select(headers: Iterable[tuple[str, str]], patterns: tuple[str, ...]) -> list[tuple[str, str]]:
     """The headers (lower-case names) that match a pattern and are not forbidden, in order."""
-    wanted = patterns + extra
+    if not patterns:
+        return []
     return [
         (name, value)
         for name, value in ((name.lower(), value) for name, value in headers)
-        if _passes(name, wanted)
+        if _passes(name, patterns)
     ]
 
 

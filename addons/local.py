@@ -14,8 +14,9 @@ from addons.answers import json_response, make_response
 from addons.endpoints import Page as LocalPage
 from addons.exchange import Exchange, Exchanges
 from addons.guard import fail_closed
-from addons.router import unknown_model
+from addons.router import model_names, targets, unknown_model
 from addons.snapshot import ConfigHolder
+from config.models import Config
 from translators.anthropic import models as anthropic_models
 from translators.base import Operation
 from translators.catalogue import ModelCard, Page
@@ -87,7 +88,11 @@ class LocalPages:
         query = parse_qs(path.partition("?")[2])
         protocol = exchange.translator.name
         principal = exchange.principal
-        cards = exchange.config.model_cards(principal.models if principal else ("*",))
+        cards = [
+            card
+            for card in model_cards(exchange.config)
+            if principal is None or principal.may_use(card.id)
+        ]
         if exchange.endpoint.operation is Operation.GET_MODEL:
             wanted = exchange.endpoint.model or ""
             exchange.model = wanted.removeprefix("models/")
@@ -112,3 +117,33 @@ def _page(query: Mapping[str, list[str]]) -> Page:
         after=first("after_id", "pageToken", "page_token"),
         before=first("before_id"),
     )
+
+
+def model_cards(config: Config) -> list[ModelCard]:
+    """Everything that clients can ask for by name, with the limits of the first place that it leads to."""
+    cards = []
+    for name in model_names(config):
+        found = targets(config, name)
+        if not found:
+            continue
+        upstream, model = found[0]
+        info = upstream.model_info(model)
+        entry = config.model_for(name)
+        profile = config.resolve_profile(upstream.name, model)
+        cards.append(
+            ModelCard(
+                id=name,
+                owned_by=upstream.name,
+                display_name=info.display_name,
+                description=entry[1].description if entry else "",
+                context_window=(entry[1].context_window if entry else None) or info.context_window,
+                max_output_tokens=(entry[1].max_output_tokens if entry else None)
+                or info.max_output_tokens,
+                images=bool(profile.image_types),
+                documents=profile.documents,
+                parallel_calls=profile.parallel_calls,
+                reasoning_levels=profile.reasoning_levels,
+                custom_tools=profile.custom_tools,
+            )
+        )
+    return cards

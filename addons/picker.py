@@ -63,9 +63,12 @@ class Picker:
             return None
         delay = error.retry_after_s
         if delay is None:
-            delay = min(retry.backoff_s * 2 ** (len(exchange.tries) - 1), retry.max_backoff_s)
+            delay = min(retry.backoff.first_s * 2 ** (exchange.rounds), retry.backoff.max_s)
         elapsed = now_s() - exchange.started_s
-        if delay > retry.max_backoff_s or elapsed + delay > retry.max_time_s:
+        if exchange.rounds >= retry.per_candidate or delay > retry.max_wait_s:
+            return None
+        if elapsed + delay > retry.max_time_s:
             return None
         exchange.cursor = 0
+        exchange.rounds += 1
         return delay

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+
+from addons.client_key import digest
 from config.models import Config
 
 
@@ -12,6 +15,15 @@ class ConfigHolder:
         self.current = config
         self.problem: str | None = None
         """Why the newest file was refused, None when it was taken."""
+        self._generated: bytes | None = None
+
+    def accept_generated(self, token: str) -> None:
+        """Take the key of the token file for configurations that name no client key."""
+        self._generated = digest(token)
+
+    def is_generated(self, key: str) -> bool:
+        """Whether this is the key of the token file; compared in constant time."""
+        return self._generated is not None and secrets.compare_digest(digest(key), self._generated)
 
     def replace(self, config: Config) -> None:
         """Take a new snapshot; requests under way keep theirs."""

@@ -7,9 +7,12 @@ Otherwise the hub request is rendered afresh for each attempt, so that failover 
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
+
+from translators.memory import ReasoningMemory
 
 from addons.exchange import Candidate, Exchange, Try
 from addons.passthrough import MODEL_FIELDS, ModelRenamer, swap_answer_model, swap_model
@@ -20,7 +23,6 @@ from translators.errors import ErrorKind, GatewayError
 from translators.filters import filter_response, filters_for
 from translators.fold import Folder, unfold
 from translators.losses import Losses, Side
-from translators.memory import ReasoningMemory
 from translators.profile import ModelProfile
 from translators.seal import Seal
 from translators.sse import SseParser
@@ -49,8 +51,9 @@ class Outgoing:
 class Translate:
     """Render requests and read answers for exchanges; holds what outlives one request (seal, memory)."""
 
-    def __init__(self, seal: Seal, memory: ReasoningMemory) -> None:
-        self._seal = seal
+    def __init__(self, memory: ReasoningMemory) -> None:
+        self.seal = Seal(secrets.token_bytes(32))
+        """Replaced at start by the one whose key outlives the process."""
         self._memory = memory
 
     # -- requests
@@ -63,7 +66,7 @@ class Translate:
                 stream=exchange.endpoint.stream,
                 headers={k: v for k, v in exchange.headers.items() if k in _BODY_HEADERS},
             )
-            request = exchange.translator.parse_request(exchange.body, call, self._seal)
+            request = exchange.translator.parse_request(exchange.body, call, self.seal)
             if request.protocol == "openai_chat":
                 request = self._memory.restore(_tenant(exchange), request, exchange.started_s)
             exchange.hub = request
@@ -73,7 +76,7 @@ class Translate:
         """The request of one attempt; fills the attempt's `reading` unless the bytes pass."""
         candidate = attempt.candidate
         upstream = PROTOCOLS[candidate.protocol]
-        path = upstream.upstream_path(Operation.GENERATE, candidate.model, attempt.stream)
+        path = upstream.upstream_path(Operation.GENERATE, candidate.wire_model, attempt.stream)
         if candidate.protocol == exchange.endpoint.protocol and not must_translate(exchange):
             attempt.reading = None
             return Outgoing(path=path, body=self._passed(exchange, candidate), headers={})
@@ -84,7 +87,7 @@ class Translate:
     def _passed(self, exchange: Exchange, candidate: Candidate) -> bytes:
         if exchange.endpoint.model is not None:  # Gemini names the model in the path
             return exchange.raw
-        return swap_model(exchange.raw, exchange.body, candidate.model)
+        return swap_model(exchange.raw, exchange.body, candidate.wire_model)
 
     def _render(
         self, exchange: Exchange, attempt: Try, upstream: Translator, profile: ModelProfile
@@ -93,7 +96,7 @@ class Translate:
         if request.stream != attempt.stream:
             request = replace(request, stream=attempt.stream)
         candidate = attempt.candidate
-        target = Target(provider=candidate.provider, model=candidate.model, profile=profile)
+        target = Target(provider=candidate.provider, model=candidate.wire_model, profile=profile)
         return upstream.render_request(request, target, attempt.losses)
 
     # -- answers
@@ -130,7 +133,7 @@ class Translate:
 
     def _passing(self, exchange: Exchange, attempt: Try) -> Relay:
         client = exchange.translator
-        upstream_model = attempt.candidate.model
+        upstream_model = attempt.candidate.wire_model
         steps: list[Callable[[bytes], bytes]] = []
         if upstream_model != exchange.model:
             field = MODEL_FIELDS.get(client.name, "model")
@@ -159,7 +162,7 @@ class Translate:
             model=exchange.model,
             now_s=int(exchange.created_s),
             raw=exchange.body,
-            seal=self._seal,
+            seal=self.seal,
             chat_reasoning=exchange.config.chat_reasoning,
             input_tokens_estimate=exchange.input_estimate,
             array_framing=exchange.array_framing,
@@ -207,7 +210,7 @@ class Translate:
         streamed: bool,
     ) -> ir.Response:
         reading = attempt.reading or Reading(
-            provider=attempt.candidate.provider, model=attempt.candidate.model
+            provider=attempt.candidate.provider, model=attempt.candidate.wire_model
         )
         losses = Losses(attempt.losses.mode, Side.RESPONSE)
         if streamed:
@@ -232,10 +235,10 @@ class Translate:
             raise upstream.parse_error(200, {}, dumps(payload))
 
     def _renamed(self, exchange: Exchange, attempt: Try, body: bytes) -> bytes:
-        if attempt.candidate.model == exchange.model:
+        if attempt.candidate.wire_model == exchange.model:
             return body
         field = MODEL_FIELDS.get(exchange.translator.name, "model")
-        return swap_answer_model(body, field, attempt.candidate.model, exchange.model)
+        return swap_answer_model(body, field, attempt.candidate.wire_model, exchange.model)
 
     def remember(self, exchange: Exchange, parts: tuple[ir.Part, ...]) -> None:
         """Keep reasoning state for clients that cannot carry it themselves."""

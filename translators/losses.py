@@ -37,6 +37,8 @@ class Loss(StrEnum):
     IMPOSSIBLE = "impossible"
     UNKNOWN = "unknown"
     """A request field that the client's own protocol does not define either."""
+    NOTE = "note"
+    """Worth a warning in every mode, never a refusal (a safety setting that only loosened a default)."""
 
 
 class Action(StrEnum):
@@ -55,6 +57,7 @@ ACTIONS: Final[Mapping[Loss, Mapping[Mode, Action]]] = {
     Loss.SAFETY: {Mode.STRICT: Action.REJECT, Mode.BALANCED: Action.REJECT, Mode.MAX_COMPAT: Action.WARN},
     Loss.IMPOSSIBLE: {Mode.STRICT: Action.REJECT, Mode.BALANCED: Action.REJECT, Mode.MAX_COMPAT: Action.REJECT},
     Loss.UNKNOWN: {Mode.STRICT: Action.REJECT, Mode.BALANCED: Action.WARN, Mode.MAX_COMPAT: Action.WARN},
+    Loss.NOTE: {Mode.STRICT: Action.WARN, Mode.BALANCED: Action.WARN, Mode.MAX_COMPAT: Action.WARN},
 }  # fmt: skip
 
 

@@ -1,0 +1,37 @@
+"""Put the addons together: who knows whom, and in which order they see a request."""
+
+from __future__ import annotations
+
+from translators.memory import ReasoningMemory
+
+from addons.admission import Admission
+from addons.credentials import Credentials
+from addons.engine import Engine
+from addons.exchange import Exchanges
+from addons.failover import Failover
+from addons.local import LocalPages
+from addons.picker import Picker
+from addons.reader import Reader
+from addons.reload import ConfigWatcher
+from addons.router import Router
+from addons.settle import Settler
+from addons.snapshot import ConfigHolder
+from addons.translate import Translate
+from config.models import Config
+
+
+def assemble() -> list[object]:
+    """The addons of one gateway. Order matters: a request passes them from first to last."""
+    configs = ConfigHolder(Config())
+    exchanges = Exchanges()
+    translate = Translate(ReasoningMemory())
+    failover = Failover(exchanges, translate, Credentials(), Picker(), Settler(configs))
+    return [
+        ConfigWatcher(configs, translate),
+        Engine(failover),
+        Admission(exchanges, configs),
+        LocalPages(exchanges, configs),
+        Reader(exchanges),
+        Router(exchanges),
+        failover,
+    ]

@@ -1,0 +1,142 @@
+"""Load the configuration at start, and again when a file of it changes.
+
+A changed file is validated as a whole before one reference is swapped; if it is wrong, the old configuration
+stays and the problem is shown in the log, in `/health` and on the dashboard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final, Optional
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+
+from addons.client_key import ensure_secret, ensure_token
+from addons.snapshot import ConfigHolder
+from addons.translate import Translate
+from config import loader as config_loader
+from config.models import Config
+from config.problems import ConfigError
+from config.section import Section
+from translators.errors import GatewayError
+from translators.seal import Seal
+
+log = logging.getLogger(__name__)
+
+PREFIX: Final = "llmgate_"
+POLL_S: Final = 1.0
+DEFAULT_HOME: Final = "~/.llmgate"
+
+
+def home() -> Path:
+    """The state directory: `LLMGATE_HOME`, else `~/.llmgate`."""
+    return Path(os.environ.get("LLMGATE_HOME") or DEFAULT_HOME).expanduser()
+
+
+class ConfigWatcher:
+    """Owns the snapshot: nobody else replaces it."""
+
+    def __init__(self, configs: ConfigHolder, translate: Translate) -> None:
+        self._configs = configs
+        self._translate = translate
+        self._task: asyncio.Task[None] | None = None
+        self._seen: dict[Path, tuple[int, int]] = {}
+
+    def load(self, loader: Loader) -> None:
+        """Declare the options: the file, and every single setting as `llmgate_<section>__<key>`."""
+        loader.add_option(
+            f"{PREFIX}config", Optional[str], None, "llmgate's configuration file (YAML)"
+        )
+        for name, description in setting_names().items():
+            loader.add_option(PREFIX + name, Optional[str], None, description)
+        # Reasoning that was handed out before a restart must be readable after it.
+        key, _made = ensure_secret(home() / "seal.key")
+        self._translate.seal = Seal(key.encode())
+
+    def configure(self, updated: set[str]) -> None:
+        """Read the configuration at start and when an option of ours changes."""
+        if not any(name.startswith(PREFIX) for name in updated):
+            return
+        try:
+            self._take(self._read())
+        except (ConfigError, GatewayError) as error:
+            raise exceptions.OptionsError(str(error)) from error
+
+    def running(self) -> None:
+        """Begin to watch the files."""
+        self._seen = self._stamps()
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    def done(self) -> None:
+        """Stop watching."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _path(self) -> Path | None:
+        named = getattr(ctx.options, f"{PREFIX}config", None)
+        return Path(named) if named else None
+
+    def _read(self) -> Config:
+        options: dict[str, Any] = {
+            name.removeprefix(PREFIX): value
+            for name, option in ctx.options.items()
+            if name.startswith(PREFIX) and (value := option.current()) is not None
+        }
+        options.pop("config", None)
+        return config_loader.load(self._path(), options=options)
+
+    def _take(self, config: Config) -> None:
+        if not config.client_keys:
+            token, made = ensure_token(home())
+            self._configs.accept_generated(token)
+            if made:
+                log.info("llmgate made a client key: %s", home() / "token")
+        self._configs.replace(config)
+
+    def _stamps(self) -> dict[Path, tuple[int, int]]:
+        stamps = {}
+        for file in config_loader.config_files(self._path()):
+            try:
+                status = file.stat()
+            except OSError:
+                continue
+            stamps[file] = (status.st_mtime_ns, status.st_size)
+        return stamps
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            stamps = self._stamps()
+            if stamps == self._seen:
+                continue
+            self._seen = stamps
+            self.reload()
+
+    def reload(self) -> bool:
+        """Read the files again; False when they are wrong and the old configuration stays."""
+        try:
+            self._take(self._read())
+        except (ConfigError, GatewayError) as error:
+            self._configs.problem = str(error)
+            log.warning("the changed configuration was refused, the old one stays: %s", error)
+            return False
+        log.info("llmgate has taken the changed configuration")
+        return True
+
+
+def setting_names() -> dict[str, str]:
+    """Single settings that an option can hold, by name, with their descriptions: `timeouts__connect_s`."""
+    names: dict[str, str] = {}
+    for name, field in Config.model_fields.items():
+        default = field.default
+        if isinstance(default, Section):
+            for key, inner in type(default).model_fields.items():
+                names[f"{name}__{key}"] = inner.description or ""
+        elif not isinstance(default, dict | tuple):
+            names[name] = field.description or ""
+    return names

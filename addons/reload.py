@@ -28,6 +28,7 @@ from translators.seal import Seal
 log = logging.getLogger(__name__)
 
 PREFIX: Final = "llmgate_"
+OPTIONAL_TEXT: Final[Any] = Optional[str]  # noqa: UP045 - the only spelling that mitmproxy knows
 POLL_S: Final = 1.0
 DEFAULT_HOME: Final = "~/.llmgate"
 
@@ -49,10 +50,10 @@ class ConfigWatcher:
     def load(self, loader: Loader) -> None:
         """Declare the options: the file, and every single setting as `llmgate_<section>__<key>`."""
         loader.add_option(
-            f"{PREFIX}config", Optional[str], None, "llmgate's configuration file (YAML)"
+            f"{PREFIX}config", OPTIONAL_TEXT, None, "llmgate's configuration file (YAML)"
         )
         for name, description in setting_names().items():
-            loader.add_option(PREFIX + name, Optional[str], None, description)
+            loader.add_option(PREFIX + name, OPTIONAL_TEXT, None, description)
         # Reasoning that was handed out before a restart must be readable after it.
         key, _made = ensure_secret(home() / "seal.key")
         self._translate.seal = Seal(key.encode())

@@ -1,0 +1,1 @@
+"""Command line tools of llmgate, and the embedded fake provider that the demo and the tests talk to."""

@@ -112,6 +112,8 @@ class ModelProfile:
     image_types: frozenset[str] = ALL_IMAGE_TYPES
     """() = text-only model."""
     image_urls: bool = True
+    file_uris: bool = False
+    """G: `fileData` may name public URLs; False = only `gs://` and the File API, others must be inlined."""
     documents: bool = True
     audio: bool = False
     video: bool = False

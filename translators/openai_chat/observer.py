@@ -1,0 +1,97 @@
+"""Watch a Chat Completions stream that passes through: usage, and whether it ended properly.
+
+Cheap by design: a frame is parsed only if it holds one of a few byte strings.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from translators import ir
+from translators.errors import GatewayError
+from translators.losses import Losses, Side
+from translators.openai_chat.answer import FAILED_WORDS, finish_in
+from translators.openai_chat.errors import parse_failure
+from translators.openai_chat.usage import find_usage
+from translators.sse import SseParser
+from translators.wire import JsonObject, JsonSyntaxError, loads
+
+_MARKERS: Final = (
+    b'"usage":{',
+    b'"usage": {',
+    b'"finish_reason":"',
+    b'"finish_reason": "',
+    b'"error"',
+    b'"tool_calls":[{"',
+    b'"tool_calls": [{"',
+)
+
+
+class ChatObserver:
+    """See StreamObserver."""
+
+    def __init__(self) -> None:
+        self._parser: SseParser | None = SseParser()
+        self._usage = ir.NO_USAGE
+        self._reason: ir.FinishReason | None = None
+        self._calls = False
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        """See StreamObserver."""
+        if self._parser is None:
+            return
+        try:
+            frames = self._parser.feed(data)
+        except GatewayError:
+            self._parser = (
+                None  # a frame beyond all limits: nothing more can be told of this stream
+            )
+            return
+        for frame in frames:
+            if frame.data == b"[DONE]":
+                self._ended = True
+            elif any(marker in frame.data for marker in _MARKERS):
+                self._look(frame.data)
+
+    @property
+    def usage(self) -> ir.Usage:
+        """See StreamObserver."""
+        return self._usage
+
+    @property
+    def finish_reason(self) -> ir.FinishReason | None:
+        """See StreamObserver."""
+        return self._reason
+
+    @property
+    def ended(self) -> bool:
+        """`[DONE]`, an error, or a finish reason: not every server sends `[DONE]`."""
+        return self._ended or self._reason is not None
+
+    def _look(self, data: bytes) -> None:
+        try:
+            chunk = loads(data)
+        except JsonSyntaxError:
+            return
+        if parse_failure(chunk) is not None:
+            self._ended = True
+        if not isinstance(chunk, dict):
+            return
+        usage = find_usage(chunk)
+        if usage is not ir.NO_USAGE:
+            self._usage = usage
+        choices = chunk.get("choices")
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            self._look_at_choice(choices[0])
+
+    def _look_at_choice(self, choice: JsonObject) -> None:
+        delta = choice.get("delta")
+        if isinstance(delta, dict) and delta.get("tool_calls"):
+            self._calls = True
+        word = choice.get("finish_reason")
+        if word in FAILED_WORDS:
+            self._ended = True
+        elif word:
+            losses = Losses(side=Side.RESPONSE)
+            self._reason = finish_in(word, losses, calls=self._calls, refused=False)

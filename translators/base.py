@@ -76,9 +76,8 @@ class Reading:
     `tools` maps names on the wire to what the client declared. `custom` holds the freeform tools that were
     emulated as functions. `wrapped` = the output schema's root was put under a key
     `value`. `cut_at` are stop sequences that the gateway must apply itself. `single_call` = keep only the first
-    call of the answer. `json_object` = the whole text must be one JSON object. `nulls_added` = the schema's
-    optional properties were made nullable. Decoders and parsers only use `tools`, `profile` and the origin; the
-    rest is undone for all protocols alike by filters.py.
+    call of the answer. `json_object` = the whole text must be one JSON object. Decoders and parsers only use
+    `tools`, `profile` and the origin; the rest is undone for all protocols alike by filters.py.
     """
 
     provider: str
@@ -92,6 +91,11 @@ class Reading:
     json_object: bool = False
     forced_format_tool: str | None = None
     """The answer's JSON text is really this tool's arguments (A, forced-as-format)."""
+    nulls_added: Mapping[ir.ToolRef | None, JsonObject] = field(default_factory=dict)
+    """The client's own schemas of the tools, and under None of the output, whose optional properties went out
+    as nullable: nulls that these do not admit are taken out of the answer again."""
+    plain_value: bool = False
+    """With `wrapped`: the value is a string that goes out bare and not as JSON (G `text/x.enum`)."""
     stream: bool = False
 
     def tool(self, wire_name: str) -> ir.ToolRef:

@@ -98,7 +98,7 @@ class Attempt:
     """Of an answer that is buffered, not streamed."""
     max_error_bytes: int = 64 * 1024
     max_peek_bytes: int = 1024 * 1024
-    """If `peek` has not decided by then, the answer is committed."""
+    """If `peek` has not decided by then, the attempt fails as TOO_LARGE."""
     error_body_timeout_s: float = 5.0
 
     # outcome: set by the engine

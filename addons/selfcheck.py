@@ -8,46 +8,31 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from mitmproxy import http, options, version
 from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.proxy import commands, context, events, mode_specs
 
-from addons import engine
-from addons.contract import Attempt, Cause, Verdict
+from addons import internals
+from addons.contract import Attempt, Cause, EnginePolicy, LlmAttemptHook, Verdict
+from addons.internals import SIGNATURES, HttpLayer
 
 KNOWN_MAJOR: Final = 12
-
-SIGNATURES: Final[Mapping[str, str]] = {
-    "HttpLayer.make_stream": "(self, stream_id)",
-    "HttpLayer._handle_event": "(self, event)",
-    "HttpLayer.event_to_child": "(self, child, event)",
-    "HttpLayer.get_connection": "(self, event, *, reuse)",
-    "HttpLayer.register_connection": "(self, command)",
-    "HttpStream._handle_event": "(self, event)",
-    "HttpStream.start_request_stream": "(self)",
-    "HttpStream.make_server_connection": "(self)",
-    "HttpStream.check_killed": "(self, emit_error_hook)",
-    "HttpStream.check_body_size": "(self, request)",
-    "HttpStream.check_invalid": "(self, request)",
-    "HttpStream.state_consume_request_body": "(self, event)",
-    "HttpStream.handle_protocol_error": "(self, event)",
-    "HttpStream.send_response": "(self, already_streamed)",
-    "HttpStream.flow_done": "(self)",
-    "HttpStream.passthrough": "(self, event)",
-}
-"""What the engine overrides or calls, and what it expects each to take."""
 
 
 class IncompatibleMitmproxy(Exception):
     """The installed mitmproxy is not one that the engine was made for."""
 
 
-def self_check(opts: options.Options) -> None:
-    """Raise IncompatibleMitmproxy unless the engine works on this mitmproxy."""
-    if (problem := _wrong_version() or _wrong_signature() or _rehearsal_problem(opts)) is not None:
+type MakeLayer = Callable[[EnginePolicy, context.Context], HttpLayer]
+
+
+def self_check(opts: options.Options, make_layer: MakeLayer) -> None:
+    """Raise IncompatibleMitmproxy unless the layers that `make_layer` builds work on this mitmproxy."""
+    problem = _wrong_version() or _wrong_signature() or _rehearsal_problem(opts, make_layer)
+    if problem is not None:
         raise IncompatibleMitmproxy(
             f"llmgate cannot run on mitmproxy {version.VERSION}: {problem}. "
             f"Install a version that it knows: pip install 'mitmproxy>=12,<13'"
@@ -62,7 +47,7 @@ def _wrong_version() -> str | None:
 def _wrong_signature() -> str | None:
     for name, expected in SIGNATURES.items():
         class_name, _, method = name.partition(".")
-        function = getattr(getattr(engine, class_name), method, None)
+        function = getattr(getattr(internals, class_name), method, None)
         if function is None:
             return f"{name} is gone"
         found = _signature(function)
@@ -80,9 +65,9 @@ def _signature(function: Callable[..., Any]) -> str:
     return f"({', '.join(parts)})"
 
 
-def _rehearsal_problem(opts: options.Options) -> str | None:
+def _rehearsal_problem(opts: options.Options, make_layer: MakeLayer) -> str | None:
     try:
-        return Rehearsal(opts).run()
+        return Rehearsal(opts, make_layer).run()
     except Exception as error:  # noqa: BLE001 - whatever an unknown mitmproxy raises is the finding
         return f"the rehearsal raised {type(error).__name__}: {error}"
 
@@ -166,12 +151,12 @@ class Rehearsal:
     )
     MAX_STEPS: Final = 100
 
-    def __init__(self, opts: options.Options) -> None:
+    def __init__(self, opts: options.Options, make_layer: MakeLayer) -> None:
         self.policy = RehearsalPolicy()
         self.client = _client()
         ctx = context.Context(self.client, opts)
         ctx.server.address = ("127.0.0.1", 1)
-        self.layer = engine.Engine(self.policy).make_layer(ctx)
+        self.layer = make_layer(self.policy, ctx)
         self.hooks: list[str] = []
         self.opened: list[Server] = []
         self.sent: dict[object, bytes] = {self.client: b""}
@@ -216,7 +201,7 @@ class Rehearsal:
 
     def _run_hook(self, hook: commands.StartHook) -> None:
         self.hooks.append(hook.name)
-        if isinstance(hook, engine.LlmAttemptHook):
+        if isinstance(hook, LlmAttemptHook):
             hook.data.request.url = f"http://10.0.0.{hook.data.number}/x"
         if hook.blocking:
             self.todo.append(events.HookCompleted(hook))

@@ -1,0 +1,258 @@
+"""One client connection: its requests, its upstream connections, and one lazy timer for all of them.
+
+`GatewayLayer` replaces mitmproxy's HTTP layer. It gives each attempt a stream id of its own, answers for
+connections that take too long, keeps dead ones from answering later requests, and looks after what is due.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator as Commands
+
+from addons.internals import (
+    FROM_UPSTREAM,
+    TO_UPSTREAM,
+    ErrorCode,
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
+    HttpConnection,
+    HttpLayer,
+    HTTPMode,
+    HttpStream,
+    RegisterHttpConnection,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    is_usable,
+    request_head_size,
+)
+from addons.machine import (
+    CLIENT_LEFT,
+    CONNECT_TIMED_OUT,
+    NEVER,
+    Connect,
+    GatewayStream,
+    Inject,
+    Tick,
+)
+
+if TYPE_CHECKING:
+    from addons.engine import Engine
+
+MAX_HEAD_BYTES: Final = 256 * 1024
+"""Of a message head that does not end; mitmproxy itself has no limit."""
+PRUNE_ABOVE: Final = 8
+MIN_TIMER_S: Final = 0.001
+
+
+class GatewayLayer(HttpLayer):
+    """See the module docstring."""
+
+    streams: dict[int, HttpStream]
+
+    def __init__(self, context: Context, engine: Engine) -> None:
+        super().__init__(context, HTTPMode.transparent)
+        self.engine = engine
+        self._abandoned: dict[Connection, layer.Layer] = {}  # their last events still need a home
+        self._timers: set[commands.RequestWakeup] = set()
+        self._armed_at = NEVER
+        self._wake_at = NEVER
+
+    # --- events
+
+    def _handle_event(self, event: events.Event) -> Commands[None]:
+        if isinstance(event, events.Wakeup) and event.command in self._timers:
+            self._timers.discard(event.command)
+            yield from self._on_timer()
+        elif isinstance(event, Inject):
+            yield from self.event_to_child(event.stream, event)
+        elif isinstance(event, events.ConnectionEvent) and event.connection in self._abandoned:
+            home = self._abandoned[event.connection]
+            if isinstance(event, events.ConnectionClosed):
+                del self._abandoned[event.connection]
+            yield from self.event_to_child(home, event)
+        else:
+            yield from super()._handle_event(event)
+            if isinstance(event, events.DataReceived):
+                yield from self._limit_head(event.connection)
+        if self._wake_at < self._armed_at:
+            yield from self._arm()
+
+    def event_to_child(self, child: layer.Layer, event: events.Event) -> Commands[None]:
+        """Every HTTP event crosses here: swap stream ids, and replace mitmproxy's own error pages."""
+        if isinstance(child, GatewayStream):
+            if isinstance(event, FROM_UPSTREAM):
+                if event.stream_id != child.attempt_id:
+                    return  # left over from an abandoned attempt
+                event.stream_id = child.stream_id
+            elif isinstance(event, RequestProtocolError):
+                child.note_client_gone()
+                yield from super().event_to_child(child, event)
+                yield from self._end_connect(child, CLIENT_LEFT)
+                return
+        elif isinstance(event, TO_UPSTREAM):
+            stream = self.streams.get(event.stream_id)
+            if isinstance(stream, GatewayStream):
+                event.stream_id = stream.attempt_id
+        elif isinstance(event, ResponseHeaders):
+            stream = self.streams.get(event.stream_id)
+            if isinstance(stream, GatewayStream) and event.response.status_code >= 101:
+                stream.head_sent = True
+        elif isinstance(event, ResponseProtocolError) and isinstance(child, HttpConnection):
+            yield from self._shape_error(child, event)
+        yield from super().event_to_child(child, event)
+
+    def make_stream(self, stream_id: int) -> Commands[None]:
+        """As the base class does, with our stream; forgets upstream connections that are closed."""
+        if len(self.connections) > PRUNE_ABOVE:
+            for conn in [c for c in self.connections if self._is_closed(c)]:
+                self._abandoned[conn] = self.connections.pop(conn)
+        stream = GatewayStream(self.context.fork(), stream_id, self)
+        self.streams[stream_id] = stream
+        yield from self.event_to_child(stream, events.Start())
+
+    def _is_closed(self, conn: Connection) -> bool:
+        return (
+            conn is not self.context.client
+            and not conn.connected
+            and conn not in self.waiting_for_establishment
+        )
+
+    def _shape_error(self, child: layer.Layer, event: ResponseProtocolError) -> Commands[None]:
+        """Before mitmproxy writes its HTML page, answer in the client's protocol."""
+        stream = self.streams.get(event.stream_id)
+        status = event.code.http_status_code()
+        if not isinstance(stream, GatewayStream) or stream.head_sent or status is None:
+            return
+        response = stream.flow.response or self.engine.error_page(
+            stream.flow, status, event.message
+        )
+        response.headers["connection"] = "close"
+        stream.flow.response = response
+        stream.head_sent = True
+        body = response.raw_content or b""
+        yield from super().event_to_child(child, ResponseHeaders(event.stream_id, response, False))
+        yield from super().event_to_child(child, ResponseData(event.stream_id, body))
+        yield from super().event_to_child(child, ResponseEndOfMessage(event.stream_id))
+
+    def _limit_head(self, conn: Connection) -> Commands[None]:
+        """Close a connection whose peer sends a message head without end."""
+        if request_head_size(self.connections.get(conn)) > MAX_HEAD_BYTES:
+            yield commands.Log(f"message head exceeds {MAX_HEAD_BYTES} bytes: {conn}")
+            yield from self._drop(conn)
+
+    def _drop(self, conn: Connection) -> Commands[None]:
+        yield commands.CloseConnection(conn)
+        for attempt_id, stream in list(self.streams.items()):
+            if isinstance(stream, GatewayStream) and stream.attempt_id == attempt_id:
+                if stream.context.server is conn:
+                    message = "the response head is too long"
+                    error = ResponseProtocolError(
+                        attempt_id, message, ErrorCode.GENERIC_SERVER_ERROR
+                    )
+                    yield from self.event_to_child(stream, error)
+
+    # --- upstream connections
+
+    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> Commands[None]:
+        """An idle connection if there is one, else a new one; HTTP/2 only where the attempt asks for it.
+
+        The base class would hand out a busy HTTP/1.1 connection, never reuse one for an HTTP/2 client, and offer
+        the upstream whatever the client's TLS had offered.
+        """
+        if not isinstance(event, Connect):
+            yield from super().get_connection(event, reuse=reuse)
+            return
+        if reuse and not event.fresh:
+            for conn, top in self.connections.items():
+                if not event.connection_spec_matches(conn):
+                    continue
+                if conn in self.waiting_for_establishment:
+                    if event.http2:
+                        self.waiting_for_establishment[conn].append(event)
+                        return
+                elif conn.connected and is_usable(top):
+                    yield from self.hand_over(event, conn)
+                    return
+        yield from super().get_connection(event, reuse=False)
+        offers = (b"h2", b"http/1.1") if event.http2 else (b"http/1.1",)
+        for conn, waiting in self.waiting_for_establishment.items():
+            if event in waiting:
+                conn.alpn_offers = offers
+
+    def hand_over(self, event: GetHttpConnection, conn: Connection) -> Commands[None]:
+        """Give a stream the connection that it asked for."""
+        stream = self.command_sources.pop(event)
+        yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (conn, None)))
+
+    def register_connection(self, command: RegisterHttpConnection) -> Commands[None]:
+        """As the base class does, but a dead connection never answers later requests from its cached error."""
+        conn = command.connection
+        if conn not in self.waiting_for_establishment:
+            return  # given up on meanwhile
+        if command.err:
+            for waiting in self.waiting_for_establishment[conn]:
+                if isinstance(waiting, Connect):
+                    waiting.failed = conn
+            if conn in self.connections:
+                self._abandoned[conn] = self.connections.pop(conn)
+        yield from super().register_connection(command)
+
+    def _end_connect(self, stream: GatewayStream, why: str) -> Commands[None]:
+        """Answer a stream that waits for a connection with an error; close what is half open for it alone."""
+        command = stream.connecting
+        if command is None:
+            return
+        stream.connecting = None
+        for conn, waiting in list(self.waiting_for_establishment.items()):
+            if command in waiting:
+                waiting.remove(command)
+                if not waiting:
+                    del self.waiting_for_establishment[conn]
+                    top = self._abandoned[conn] = self.connections.pop(conn)
+                    yield commands.CloseConnection(getattr(top, "tunnel_connection", conn))
+        if self.command_sources.pop(command, None) is not None:
+            yield from self.event_to_child(stream, GetHttpConnectionCompleted(command, (None, why)))
+
+    # --- the timer
+
+    def wake_by(self, at: float) -> None:
+        """Ask to be woken at `at` or earlier."""
+        self._wake_at = min(self._wake_at, at)
+
+    def _arm(self) -> Commands[None]:
+        if not self.context.client.connected:
+            return  # nobody would cancel the timer
+        self._armed_at = self._wake_at
+        timer = commands.RequestWakeup(max(MIN_TIMER_S, self._wake_at - self.engine.clock()))
+        self._timers.add(timer)
+        yield timer
+
+    def _on_timer(self) -> Commands[None]:
+        now = self.engine.clock()
+        self._armed_at = self._wake_at = NEVER
+        for stream in set(self.streams.values()):
+            if isinstance(stream, GatewayStream):
+                yield from self._look_after(stream, now)
+                self.wake_by(stream.next_due(now))
+
+    def _look_after(self, stream: GatewayStream, now: float) -> Commands[None]:
+        """Do what is due for a stream. Promises and pings go out even while one of its hooks runs."""
+        client = self.connections[self.context.client]
+        if stream.due.early <= now and (response := stream.promise()) is not None:
+            head = ResponseHeaders(stream.stream_id, response, False)
+            yield from self.event_to_child(client, head)
+        if stream.ping_at() <= now and (data := stream.ping(now)):
+            yield from self.event_to_child(client, ResponseData(stream.stream_id, data))
+        if stream.due.next() > now:
+            return
+        if stream.connecting is not None:
+            yield from self._end_connect(stream, CONNECT_TIMED_OUT)
+        elif not stream.paused:
+            yield from self.event_to_child(stream, Tick())

@@ -1,0 +1,910 @@
+"""One request as a state machine: attempts, judgement, the answer, and every way that it can end.
+
+`GatewayStream` replaces mitmproxy's HTTP stream. A request goes through the phases below; the three tables at the
+end of the class are this picture in code. A client that leaves ends any phase at once.
+
+    phase        waits for                good news            upstream breaks       deadline
+    READING      request, its hooks       CONNECTING           -                     -
+    CONNECTING   hooks, TCP, TLS          WAITING              BETWEEN               BETWEEN (by the layer)
+    WAITING      response headers         PEEKING, FAILING,    BETWEEN; a stale      BETWEEN
+                                          STREAMING, ...       connection: again
+    PEEKING      first event              STREAMING, ...       BETWEEN               BETWEEN
+    FAILING      body of an error         BETWEEN              BETWEEN               BETWEEN
+    BETWEEN      failed hooks, back-off   CONNECTING; with     -                     CONNECTING
+                                          give_up LEAVING
+    STREAMING    more of the body         LEAVING              stream_broken         stream_broken
+    BUFFERING    more of the body         LEAVING              unary_broken          unary_broken
+    LOCAL        pieces of our own        LEAVING              -                     -
+    LEAVING      hooks of the answer      DONE, UPGRADED       -                     -
+    LINGERING    rest of a refused body   DONE                 -                     DONE, connection closed
+    UPGRADED     WebSocket frames         DONE                 -                     -
+
+No policy here: every decision is asked of the `EnginePolicy`. Any exception of its methods, of a stream callable or
+of this file ends in the client protocol's error (`_crashed`), never in a client that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+import logging
+import math
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from mitmproxy import flow, http
+from mitmproxy.connection import Connection, Server
+from mitmproxy.net.http.validate import validate_headers
+from mitmproxy.proxy import commands, events
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import CommandGenerator as Commands
+
+from addons import framing
+from addons.contract import Attempt, Cause, LlmAttemptFailedHook, LlmAttemptHook, Verdict
+from addons.internals import (
+    DropStream,
+    ErrorCode,
+    GetHttpConnection,
+    HttpErrorHook,
+    HttpRequestHeadersHook,
+    HttpResponseHeadersHook,
+    HttpStream,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+    SendHttp,
+    forget_stream,
+)
+
+if TYPE_CHECKING:
+    from addons.gateway_layer import GatewayLayer
+
+log = logging.getLogger(__name__)
+
+NEVER: Final = math.inf
+NO_STREAM: Final = -1
+CLIENT_LEFT: Final = "client left"
+CONNECT_TIMED_OUT: Final = "connect timeout"
+LINGER_S: Final = 5.0
+"""How long the rest of a refused request body is read, so that the client sees the answer and not a reset."""
+OVERDUE_POLL_S: Final = 0.05
+"""How soon a deadline that passed while a hook was running is looked at again."""
+MAX_ERROR_TEXT: Final = 300
+CLOSED_WHILE_IDLE: Final = re.compile(
+    r"server closed connection|peer closed connection|HTTP/2 connection closed"
+)
+"""mitmproxy's words for an upstream that closed without a byte of answer."""
+
+_attempt_ids = itertools.count(1 << 40)
+"""Each try gets a stream id of its own towards the upstream, far above any real one: late events of an abandoned
+try carry a dead id and are dropped by code that mitmproxy already has. Global, since pooled upstream connections
+see the ids of many clients."""
+
+
+class Phase(enum.Enum):
+    """Where the answer to one request stands; see the picture in the module docstring."""
+
+    READING = enum.auto()
+    CONNECTING = enum.auto()
+    WAITING = enum.auto()
+    PEEKING = enum.auto()
+    FAILING = enum.auto()
+    BETWEEN = enum.auto()
+    STREAMING = enum.auto()
+    BUFFERING = enum.auto()
+    LOCAL = enum.auto()
+    LEAVING = enum.auto()
+    LINGERING = enum.auto()
+    UPGRADED = enum.auto()
+    DONE = enum.auto()
+
+
+TRYING: Final = frozenset(
+    {Phase.CONNECTING, Phase.WAITING, Phase.PEEKING, Phase.FAILING, Phase.BETWEEN}
+)
+"""Attempts go on; the client has been told nothing, or been promised a stream."""
+
+
+@dataclass
+class Tick(events.Event):
+    """A deadline of a stream has passed."""
+
+
+@dataclass
+class Inject(events.Event):
+    """A piece of a local answer (b"" = its end), pushed into a live stream from outside the layers."""
+
+    stream: GatewayStream
+    data: bytes
+
+
+@dataclass(eq=False, slots=True)
+class LocalStream:
+    """A local answer on its way to the client."""
+
+    stream: GatewayStream
+    source: AsyncIterator[bytes]
+    task: asyncio.Task[Any] | None = None
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """The client left: stop the pump, which closes the source."""
+        self.cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+@dataclass
+class LlmgateLocalStreamHook(commands.StartHook):
+    """Internal: the engine's addon pumps a local answer into its stream."""
+
+    data: LocalStream
+    blocking = False
+
+
+@dataclass
+class Connect(GetHttpConnection):
+    """Open or reuse an upstream connection for an attempt. `fresh` = not an idle one."""
+
+    http2: bool = False
+    fresh: bool = False
+    failed: Connection | None = None
+    """Filled when it could not be opened."""
+
+    __hash__ = GetHttpConnection.__hash__
+
+    def failure(self, error: str) -> Cause:
+        """What kind of failure mitmproxy's text describes."""
+        conn = self.failed
+        if error == CONNECT_TIMED_OUT:
+            return Cause.CONNECT_TIMEOUT
+        if self.tls and isinstance(conn, Server):
+            if conn.timestamp_tcp_setup is not None or (conn.via and conn.timestamp_start):
+                return Cause.TLS
+        return Cause.DNS if framing.DNS_FAILURE.search(error) else Cause.CONNECT
+
+
+@dataclass(slots=True)
+class Deadlines:
+    """When what is due, by the engine's clock. The hot path writes `last_rx` and `last_tx` only."""
+
+    phase: float = NEVER
+    """This phase has lasted too long, or a back-off is over."""
+    total: float = NEVER
+    """The attempt has lasted too long."""
+    early: float = NEVER
+    """A waiting client may be promised its stream."""
+    last_rx: float = 0.0
+    """The last piece from the upstream."""
+    last_tx: float = 0.0
+    """The last piece to the client."""
+
+    def clear(self) -> None:
+        """Nothing is due any more."""
+        self.phase = self.total = self.early = NEVER
+
+    def next(self) -> float:
+        """When the phase or the attempt is overdue."""
+        return min(self.phase, self.total)
+
+
+class GatewayStream(HttpStream):
+    """One request of a client, its attempts and its answer."""
+
+    def __init__(self, context: Context, stream_id: int, parent: GatewayLayer) -> None:
+        super().__init__(context, stream_id)
+        self.parent = parent
+        self.engine = parent.engine
+        self.policy = parent.engine.policy
+        self.clock = parent.engine.clock
+        self.phase = Phase.READING
+        self.due = Deadlines()
+        self.attempt: Attempt | None = None
+        self.attempt_id = NO_STREAM  # the stream id towards the upstream
+        self.connecting: Connect | None = None
+        self.head_sent = False
+        self._promised = False  # headers went out before any upstream had answered
+        self._gone = False
+        self._settled = False
+        self._stale_retried = False
+        self._local: LocalStream | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether a hook is running or a connection is being opened."""
+        return self._paused is not None
+
+    # --- entry
+
+    def _handle_event(self, event: events.Event) -> Commands[None]:
+        try:
+            if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
+                handler = self.ON_RESPONSE.get((self.phase, type(event)))
+                if handler is not None:
+                    yield from handler(self, event)
+            elif isinstance(event, Inject):
+                yield from self._on_local_piece(event.data)
+            elif isinstance(event, Tick):
+                yield from self._on_deadline()
+            elif not isinstance(event, ResponseTrailers):  # trailers are dropped
+                yield from self._on_request_event(event)
+        except Exception:
+            name = type(event).__name__  # never the event itself: it may hold a prompt
+            log.exception("the engine failed at %s in phase %s", name, self.phase.name)
+            yield from self._crashed()
+        if self.phase in (Phase.DONE, Phase.LINGERING):
+            self._settle()
+
+    def _on_request_event(self, event: events.Event) -> Commands[None]:
+        if self.phase is Phase.LINGERING and isinstance(event, RequestEndOfMessage):
+            yield from self._over()
+            return
+        yield from super()._handle_event(event)
+        if self.client_state == self.state_errored and self.phase is Phase.READING:
+            yield from self._over()  # the base class refused the request
+
+    def _settle(self) -> None:
+        if self._settled:
+            return
+        self._settled = True
+        if self.attempt is not None and self.attempt.ended_s is None:
+            self.attempt.ended_s = self.clock()
+        self.engine.quietly(lambda policy: policy.settled(self.flow))
+
+    # --- the request
+
+    def start_request_stream(self) -> Commands[None]:
+        """A streamed request cannot be sent twice: buffer it whatever an addon wants."""
+        self.flow.request.stream = False
+        self.client_state = self.state_consume_request_body
+        yield from ()
+
+    def state_consume_request_body(self, event: events.Event) -> Commands[None]:
+        """As the base class does, but the body of a request that has its answer is not kept."""
+        if isinstance(event, RequestData) and self.flow.response is not None:
+            return
+        yield from super().state_consume_request_body(event)
+
+    def check_body_size(self, request: bool) -> Commands[bool]:
+        """Refuse a request body over the policy's limit; answers have limits of their own."""
+        if not request:
+            return False
+        limit = self.policy.max_request_bytes
+        if (len(self.request_body_buf) or framing.announced_size(self.flow.request)) <= limit:
+            return False
+        if not self.request_body_buf:  # addons have not seen the flow yet
+            yield HttpRequestHeadersHook(self.flow)
+        yield from self._refuse(413, f"the request body exceeds {limit} bytes")
+        return True
+
+    def _refuse(self, status: int, message: str) -> Commands[None]:
+        """Answer at once and read on for a while: a close with unread input would reset the connection."""
+        response = self.flow.response or self.engine.error_page(self.flow, status, message)
+        self.request_body_buf.clear()
+        self.flow.response = response
+        self.flow.error = flow.Error(message)
+        yield HttpErrorHook(self.flow)
+        response.headers["connection"] = "close"
+        client = self.context.client
+        yield SendHttp(ResponseHeaders(self.stream_id, response, False), client)
+        yield SendHttp(ResponseData(self.stream_id, response.raw_content or b""), client)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), client)
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        self.phase = Phase.LINGERING
+        self._due_in(LINGER_S)
+
+    def check_killed(self, emit_error_hook: bool) -> Commands[bool]:
+        """Called after each hook: was the flow killed, did the client leave, did a hook fail?"""
+        if (yield from super().check_killed(emit_error_hook)):
+            yield from self._cancel_upstream("killed")
+            yield from self._over()
+            return True
+        if self.flow in self.engine.failed_flows and not self.head_sent:
+            self.flow.response = self.engine.internal_error(self.flow)
+        return False
+
+    def make_server_connection(self) -> Commands[bool]:
+        """The base class asks for a connection here; we run all attempts and leave it nothing to do."""
+        yield from self._attempts()
+        return False
+
+    # --- attempts
+
+    def _attempts(self) -> Commands[None]:
+        """Try until a request is under way, the client is answered, or a back-off begins."""
+        while True:
+            attempt = self._new_attempt()
+            yield LlmAttemptHook(attempt)
+            if (yield from self._answered_by_addon()):
+                return
+            if (yield from self._send(attempt)):
+                return
+            if not (yield from self._try_again(attempt)):
+                return
+
+    def _new_attempt(self) -> Attempt:
+        self.phase = Phase.CONNECTING
+        self._stale_retried = False
+        self.attempt = Attempt(
+            flow=self.flow,
+            number=1 if self.attempt is None else self.attempt.number + 1,
+            request=framing.attempt_request(self.flow.request),
+            started_s=self.clock(),
+        )
+        return self.attempt
+
+    def _send(self, attempt: Attempt, *, fresh: bool = False) -> Commands[bool]:
+        """Connect and send; False = it could not connect."""
+        self.phase = Phase.CONNECTING
+        self._schedule(attempt)
+        scheme, host, port = target = framing.target(attempt.request)
+        self.connecting = command = Connect(
+            (host, port), scheme == "https", attempt.via, http2=attempt.http2, fresh=fresh
+        )
+        conn, error = yield command
+        self.connecting = None
+        self.due.phase = NEVER
+        if self._gone:
+            return True  # the queued event is handled next
+        if not isinstance(conn, Server):
+            self._blame(attempt, command.failure(error or ""), error or "cannot connect")
+            return False
+        attempt.server_conn = self.context.server = self.flow.server_conn = conn
+        attempt.reused = self.engine.mark_used(conn)
+        request = self.policy.authorize(attempt)
+        if framing.target(request) != target:
+            raise RuntimeError("authorize() changed where the request goes")
+        framing.seal_request(request)
+        yield from self._transmit(request, conn)
+        self._due_in(attempt.first_byte_timeout_s)
+        return True
+
+    def _transmit(self, request: http.Request, conn: Server) -> Commands[None]:
+        self.attempt_id = next(_attempt_ids)
+        self.parent.streams[self.attempt_id] = self
+        self.phase = Phase.WAITING
+        content = request.raw_content
+        yield SendHttp(RequestHeaders(self.stream_id, request, not content), conn)
+        if content:
+            yield SendHttp(RequestData(self.stream_id, content), conn)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), conn)
+
+    def _schedule(self, attempt: Attempt) -> None:
+        self._due_in(attempt.connect_timeout_s)
+        self.due.total = attempt.started_s + _or_never(attempt.total_timeout_s)
+        if not self.head_sent and attempt.early_start_s is not None:
+            self.due.early = min(self.due.early, attempt.started_s + attempt.early_start_s)
+        self.parent.wake_by(min(self.due.total, self.due.early))
+
+    def _blame(self, attempt: Attempt, cause: Cause, error: str) -> None:
+        attempt.cause = cause
+        attempt.error = error[:MAX_ERROR_TEXT]
+        attempt.ended_s = self.clock()
+        self._held = []
+
+    def _fail(self, attempt: Attempt, cause: Cause, error: str) -> Commands[None]:
+        """End an attempt that the client knows nothing of, and go on to the next."""
+        yield from self._cancel_upstream(error)
+        self._blame(attempt, cause, error)
+        if (yield from self._try_again(attempt)):
+            yield from self._attempts()
+
+    def _try_again(self, attempt: Attempt) -> Commands[bool]:
+        """After a failed attempt: True = try now. Else the client is answered, gone, or waits."""
+        self.phase = Phase.BETWEEN
+        self.due.phase = self.due.total = NEVER
+        if not self.head_sent:
+            self.flow.response = None
+        yield LlmAttemptFailedHook(attempt)
+        if (yield from self._answered_by_addon()):
+            return False
+        delay = self.policy.retry_delay(attempt)
+        if delay is None:
+            yield from self._give_up(attempt)
+            return False
+        if delay > 0:
+            self._due_in(delay)
+            return False
+        return True
+
+    def _answered_by_addon(self) -> Commands[bool]:
+        """After one of our hooks: True when there is nothing left to try."""
+        if (yield from self.check_killed(True)):
+            return True
+        if not self.head_sent:
+            if self.flow.response is not None:
+                yield from self._answer(self.flow.response)
+            return self.flow.response is not None
+        if self.flow in self.engine.failed_flows:
+            yield from self._end_broken(Cause.INTERNAL, "a hook failed")
+            return True
+        return False
+
+    def _give_up(self, attempt: Attempt) -> Commands[None]:
+        if self.head_sent:
+            yield from self._end_broken(attempt.cause or Cause.INTERNAL, attempt.error)
+        else:
+            yield from self._answer(self.policy.give_up(attempt))
+
+    def _answer(self, response: http.Response) -> Commands[None]:
+        """Send an answer of our own, with the hooks that mitmproxy runs for one."""
+        self.phase = Phase.LEAVING
+        self.due.clear()
+        self.flow.response = response
+        response.timestamp_start = time.time()
+        yield HttpResponseHeadersHook(self.flow)
+        if not (yield from self.check_killed(True)):
+            yield from self.send_response()
+
+    # --- judging the answer
+
+    def _on_headers(self, event: ResponseHeaders) -> Commands[None]:
+        attempt = self._current()
+        attempt.response = event.response
+        if (problem := self._invalid_head(event.response)) is not None:
+            yield from self._fail(attempt, Cause.PROTOCOL, problem)
+            return
+        match self.policy.verdict(attempt):
+            case Verdict.COMMIT:
+                yield from self._commit(attempt)
+            case Verdict.FAIL:
+                self.phase = Phase.FAILING
+                self._due_in(attempt.error_body_timeout_s)
+            case Verdict.PEEK:
+                self.phase = Phase.PEEKING
+
+    def _invalid_head(self, response: http.Response) -> str | None:
+        if response.status_code < 200 and response.status_code != 101:
+            return f"unexpected interim response {response.status_code}"
+        if self.context.options.validate_inbound_headers:
+            try:
+                validate_headers(response)
+            except ValueError as error:
+                return f"invalid response headers: {error}"
+        return None
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+
+    def _release(self) -> bytes:
+        held = b"".join(self._held)
+        self._held, self._held_bytes = [], 0
+        return held
+
+    def _on_error_body(self, event: ResponseData) -> Commands[None]:
+        self._hold(event.data)
+        if self._held_bytes > self._current().max_error_bytes:
+            yield from self._conclude_error()
+
+    def _on_error_end(self, event: ResponseEndOfMessage) -> Commands[None]:
+        self._unbind()  # read to its end, so the connection can be used again
+        yield from self._conclude_error()
+
+    def _conclude_error(self) -> Commands[None]:
+        """The error body is complete, or too long, too slow or cut: whatever there is will do."""
+        attempt = self._current()
+        response = _present(attempt.response)
+        response.raw_content = self._release()[: attempt.max_error_bytes]
+        yield from self._fail(attempt, Cause.STATUS, f"HTTP {response.status_code}")
+
+    def _on_peek(self, event: ResponseData) -> Commands[None]:
+        self._hold(event.data)
+        attempt = self._current()
+        if self._held_bytes > attempt.max_peek_bytes:
+            yield from self._fail(
+                attempt, Cause.TOO_LARGE, f"nothing decided in {attempt.max_peek_bytes} bytes"
+            )
+        else:
+            yield from self._judge(attempt, event.data, ended=False)
+
+    def _on_peek_end(self, event: ResponseEndOfMessage) -> Commands[None]:
+        self._unbind()
+        yield from self._judge(self._current(), b"", ended=True)
+
+    def _judge(self, attempt: Attempt, data: bytes, *, ended: bool) -> Commands[None]:
+        verdict = self.policy.peek(attempt, data, ended)
+        if verdict is Verdict.FAIL:
+            _present(attempt.response).raw_content = self._release()
+            yield from self._fail(attempt, Cause.FIRST_EVENT, "the answer began with an error")
+        elif verdict is Verdict.COMMIT or ended:
+            held = self._release()
+            yield from self._commit(attempt)
+            if held:
+                yield from self._replay(ResponseData(self.stream_id, held))
+            if ended:
+                yield from self._replay(ResponseEndOfMessage(self.stream_id))
+
+    def _replay(self, event: ResponseData | ResponseEndOfMessage) -> Commands[None]:
+        if (handler := self.ON_RESPONSE.get((self.phase, type(event)))) is not None:
+            yield from handler(self, event)
+
+    # --- the committed answer
+
+    def _commit(self, attempt: Attempt) -> Commands[None]:
+        """From here on this upstream's answer is the client's."""
+        attempt.committed = True
+        self.due.early = NEVER
+        if not self.head_sent:
+            self.flow.response = framing.client_head(_present(attempt.response))
+        self.policy.commit(attempt)
+        response = _present(self.flow.response)
+        if not self.head_sent:
+            yield HttpResponseHeadersHook(self.flow)
+            if (yield from self.check_killed(True)):
+                return
+            if self.flow.response is not response:  # a hook failed, or put its own answer there
+                yield from self._cancel_upstream("answered by an addon")
+                yield from self.send_response()
+                return
+        self.due.last_rx = self.due.last_tx = self.clock()
+        self._due_in(attempt.idle_timeout_s)
+        if response.stream:
+            yield from self._start_streaming(response)
+        elif self.head_sent:
+            raise RuntimeError("commit() did not stream an answer promised by early_start()")
+        else:
+            self.phase = Phase.BUFFERING
+
+    def _start_streaming(self, response: http.Response) -> Commands[None]:
+        self.phase = Phase.STREAMING
+        if not self.head_sent:
+            framing.frame_stream(response, self.flow.request)
+            yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
+        self.parent.wake_by(self.ping_at())
+
+    def _on_stream(self, event: ResponseData) -> Commands[None]:
+        self.due.last_rx = self.clock()
+        yield from self._relay(event.data)
+        if self._current().finished:
+            yield from self._cancel_upstream("answer complete")
+            yield from self._end_stream()
+
+    def _on_stream_end(self, event: ResponseEndOfMessage) -> Commands[None]:
+        self._unbind()
+        yield from self._end_stream()
+
+    def _relay(self, data: bytes) -> Commands[None]:
+        """Through the stream callable to the client; an empty piece would end an HTTP/1.1 body."""
+        stream = _present(self.flow.response).stream
+        pieces = stream(data) if callable(stream) else data
+        out = pieces if isinstance(pieces, bytes) else b"".join(pieces)
+        if out:
+            self.due.last_tx = self.due.last_rx
+            self._store(out)
+            yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
+
+    def _end_stream(self) -> Commands[None]:
+        yield from self._relay(b"")
+        self._keep_stored()
+        yield from self.send_response(already_streamed=True)
+
+    def _store(self, data: bytes) -> None:
+        """For mitmweb, if `store_streamed_bodies` is on: what the client got, up to the limit of a buffered body."""
+        if self.context.options.store_streamed_bodies and self.attempt is not None:
+            if len(self.response_body_buf) + len(data) <= self.attempt.max_body_bytes:
+                self.response_body_buf += data
+
+    def _keep_stored(self) -> None:
+        if self.flow.response is not None and self.response_body_buf:
+            self.flow.response.data.content = bytes(self.response_body_buf)
+            self.response_body_buf.clear()
+
+    def _on_body(self, event: ResponseData) -> Commands[None]:
+        self.due.last_rx = self.clock()
+        self.response_body_buf += event.data
+        limit = self._current().max_body_bytes
+        if len(self.response_body_buf) > limit:
+            yield from self._broken(Cause.TOO_LARGE, f"the answer exceeds {limit} bytes")
+
+    def _on_body_end(self, event: ResponseEndOfMessage) -> Commands[None]:
+        response = _present(self.flow.response)
+        if response.status_code != 101:
+            self._unbind()
+        framing.frame_whole(response, self.flow.request, bytes(self.response_body_buf))
+        self.response_body_buf.clear()
+        yield from self.send_response()
+
+    def send_response(self, already_streamed: bool = False) -> Commands[None]:
+        """The last step of every answer: the base class's, or the start of a local stream."""
+        self.due.clear()
+        source = None if already_streamed else self.engine.take_local_source(self.flow)
+        if source is not None:
+            yield from self._start_local(source)
+        else:
+            self.phase = Phase.LEAVING
+            yield from super().send_response(already_streamed)
+
+    def flow_done(self) -> Commands[None]:
+        """As the base class does; an upgraded connection talks on."""
+        upgraded = _present(self.flow.response).status_code == 101
+        if not upgraded:
+            self._unbind()
+        self.phase = Phase.UPGRADED if upgraded else Phase.DONE
+        yield from super().flow_done()
+
+    def passthrough(self, event: events.Event) -> Commands[None]:
+        """WebSocket frames; the request settles when the socket ends."""
+        if isinstance(event, RequestProtocolError):
+            event = RequestEndOfMessage(self.stream_id)
+        yield from super().passthrough(event)
+        if not self.flow.live:
+            yield from self._over()
+            self._settle()
+
+    # --- local answers that stream
+
+    def _start_local(self, source: AsyncIterator[bytes]) -> Commands[None]:
+        response = _present(self.flow.response)
+        self.phase = Phase.LOCAL
+        self._local = LocalStream(self, source)
+        framing.frame_stream(response, self.flow.request)
+        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
+        yield LlmgateLocalStreamHook(self._local)
+
+    def _on_local_piece(self, data: bytes) -> Commands[None]:
+        if self.phase is not Phase.LOCAL:
+            return
+        if data:
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+        else:
+            self._local = None
+            yield from self.send_response(already_streamed=True)
+
+    # --- what goes wrong
+
+    def handle_protocol_error(
+        self, event: RequestProtocolError | ResponseProtocolError
+    ) -> Commands[None]:
+        """The client left (or broke HTTP), or the upstream did."""
+        if isinstance(event, RequestProtocolError):
+            yield from self._client_left(event.message)
+        elif (handler := self.ON_BREAK.get(self.phase)) is not None:
+            self._unbind()
+            yield from handler(self, event.message)
+
+    def note_client_gone(self) -> None:
+        """The client has left; the event itself may have to wait until a hook returns."""
+        if self._gone or self.phase in (Phase.DONE, Phase.LINGERING):
+            return
+        self._gone = True
+        if self._local is not None:
+            self._local.cancel()
+        self.engine.quietly(lambda policy: policy.client_gone(self.flow))
+
+    def _client_left(self, message: str) -> Commands[None]:
+        if self.phase is Phase.DONE:
+            return
+        if self.phase is not Phase.LINGERING:
+            yield from self._cancel_upstream(CLIENT_LEFT)
+            self._keep_stored()
+            if self.flow.error is None:
+                self.flow.error = flow.Error(message)
+            yield HttpErrorHook(self.flow)
+        yield from self._over()
+
+    def _broke_waiting(self, message: str) -> Commands[None]:
+        attempt = self._current()
+        stale = attempt.reused and CLOSED_WHILE_IDLE.match(message) is not None
+        if not stale or self._stale_retried:
+            yield from self._fail(attempt, Cause.PROTOCOL, message)
+            return
+        # it was closed while idle, as every server may do at any time: no failure of this upstream
+        self._stale_retried = True
+        if not (yield from self._send(attempt, fresh=True)):
+            if (yield from self._try_again(attempt)):
+                yield from self._attempts()
+
+    def _broke_peeking(self, message: str) -> Commands[None]:
+        yield from self._fail(self._current(), Cause.PROTOCOL, message)
+
+    def _broke_failing(self, message: str) -> Commands[None]:
+        yield from self._conclude_error()
+
+    def _broke_committed(self, message: str) -> Commands[None]:
+        yield from self._broken(Cause.CUT, message)
+
+    def _broken(self, cause: Cause, message: str) -> Commands[None]:
+        """End a committed answer that cannot be completed."""
+        yield from self._cancel_upstream(message)
+        self._blame(self._current(), cause, message)
+        if self.head_sent:
+            yield from self._end_broken(cause, message)
+        else:
+            self.response_body_buf.clear()
+            yield from self._answer(self.policy.unary_broken(self.flow, cause, message))
+
+    def _end_broken(self, cause: Cause, message: str) -> Commands[None]:
+        """End a stream that the client sees in its protocol's error; the `error` hook fires, not `response`."""
+        self.phase = Phase.LEAVING
+        self.due.clear()
+        tail = b"".join(self.policy.stream_broken(self.flow, cause, message))
+        if tail:
+            self._store(tail)
+            yield SendHttp(ResponseData(self.stream_id, tail), self.context.client)
+        self._keep_stored()
+        self.flow.error = flow.Error(message)
+        yield HttpErrorHook(self.flow)
+        self.server_state = self.state_done
+        yield from self.flow_done()
+
+    def _crashed(self) -> Commands[None]:
+        """After an exception: end the client's answer in an error, whatever phase it was in."""
+        if self.phase in (Phase.DONE, Phase.LINGERING):
+            return
+        try:
+            yield from self._cancel_upstream("internal error")
+            if self.attempt is not None and self.attempt.cause is None:
+                self._blame(self.attempt, Cause.INTERNAL, "internal error")
+            if self.head_sent:
+                yield from self._end_broken(Cause.INTERNAL, "internal error")
+            elif self.client_state == self.state_done:
+                yield from self._answer(self.engine.internal_error(self.flow))
+            else:  # answered when the request has been read
+                self.flow.response = self.engine.internal_error(self.flow)
+                self.client_state = self.state_consume_request_body
+        except Exception:
+            log.exception("ending a failed request failed too")
+            yield from self._reset("internal error")
+
+    def _reset(self, why: str) -> Commands[None]:
+        """Close the client's connection, or reset its HTTP/2 stream."""
+        kill = ResponseProtocolError(self.stream_id, why, ErrorCode.KILL)
+        yield SendHttp(kill, self.context.client)
+        yield from self._over()
+
+    def _cancel_upstream(self, why: str) -> Commands[None]:
+        """Leave an attempt behind: HTTP/1.1 closes the connection, HTTP/2 resets the stream. Idempotent."""
+        if self.attempt_id == NO_STREAM:
+            return
+        conn = self.context.server
+        top = self.parent.connections.get(conn)
+        if top is not None and not forget_stream(top, self.attempt_id):
+            yield SendHttp(RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL), conn)
+        self._unbind()
+
+    def _unbind(self) -> None:
+        """Nothing that this upstream still says concerns us."""
+        self.parent.streams.pop(self.attempt_id, None)
+        self.attempt_id = NO_STREAM
+
+    def _over(self) -> Commands[None]:
+        """The request is over and nothing is sent any more."""
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        self.phase = Phase.DONE
+        self.due.clear()
+        self._unbind()
+        yield DropStream(self.stream_id)
+
+    def _current(self) -> Attempt:
+        return _present(self.attempt)
+
+    # --- time
+
+    def _due_in(self, seconds: float | None) -> None:
+        self.due.phase = self.clock() + _or_never(seconds)
+        self.parent.wake_by(self.due.phase)
+
+    def next_due(self, now: float) -> float:
+        """When the layer should look after this stream again."""
+        deadline = self.due.next()
+        if deadline <= now:
+            deadline = now + OVERDUE_POLL_S
+        return min(deadline, self.due.early, self.ping_at())
+
+    def ping_at(self) -> float:
+        """When the client will have heard nothing for too long; NEVER unless it has the headers of a stream."""
+        attempt = self.attempt
+        if attempt is None or not attempt.ping_interval_s:
+            return NEVER
+        if self.phase is Phase.STREAMING or (self._promised and self.phase in TRYING):
+            return self.due.last_tx + attempt.ping_interval_s
+        return NEVER
+
+    def ping(self, now: float) -> bytes:
+        """The heartbeat to send now."""
+        attempt = self._current()
+        self.due.last_tx = now
+        return self.engine.quietly(lambda policy: policy.ping(attempt)) or b""
+
+    def promise(self) -> http.Response | None:
+        """The headers to send before any upstream has answered, if the policy wants that."""
+        self.due.early = NEVER
+        attempt = self._current()
+        if self.head_sent or self._gone or self.phase not in TRYING:
+            return None
+        response = self.engine.quietly(lambda policy: policy.early_start(attempt))
+        if response is not None:
+            framing.frame_stream(response, self.flow.request)
+            self.flow.response = response
+            self.due.last_tx = self.clock()
+            self._promised = True
+        return response
+
+    def _on_deadline(self) -> Commands[None]:
+        handler = self.ON_DEADLINE.get(self.phase)
+        if handler is None:
+            self.due.phase = self.due.total = NEVER
+        else:
+            yield from handler(self, self.due.total <= self.clock())
+
+    def _late_head(self, total: bool) -> Commands[None]:
+        cause = Cause.TOTAL_TIMEOUT if total else Cause.FIRST_BYTE_TIMEOUT
+        yield from self._fail(self._current(), cause, "no answer in time")
+
+    def _late_error_body(self, total: bool) -> Commands[None]:
+        yield from self._conclude_error()
+
+    def _backed_off(self, total: bool) -> Commands[None]:
+        self.due.phase = NEVER
+        yield from self._attempts()
+
+    def _late_body(self, total: bool) -> Commands[None]:
+        attempt = self._current()
+        idle_at = self.due.last_rx + _or_never(attempt.idle_timeout_s)
+        if total:
+            message = f"the answer took longer than {attempt.total_timeout_s:g} s"
+            yield from self._broken(Cause.TOTAL_TIMEOUT, message)
+        elif idle_at <= self.clock():
+            message = f"the upstream was silent for {attempt.idle_timeout_s:g} s"
+            yield from self._broken(Cause.IDLE_TIMEOUT, message)
+        else:  # something came meanwhile; the hot path does not move timers
+            self.due.phase = idle_at
+
+    def _lingered(self, total: bool) -> Commands[None]:
+        yield from self._reset("the rest of the request did not come")
+
+    # --- the tables
+
+    ON_RESPONSE: ClassVar[Mapping[tuple[Phase, type], Callable[..., Commands[None]]]] = {
+        (Phase.WAITING, ResponseHeaders): _on_headers,
+        (Phase.PEEKING, ResponseData): _on_peek,
+        (Phase.PEEKING, ResponseEndOfMessage): _on_peek_end,
+        (Phase.FAILING, ResponseData): _on_error_body,
+        (Phase.FAILING, ResponseEndOfMessage): _on_error_end,
+        (Phase.STREAMING, ResponseData): _on_stream,
+        (Phase.STREAMING, ResponseEndOfMessage): _on_stream_end,
+        (Phase.BUFFERING, ResponseData): _on_body,
+        (Phase.BUFFERING, ResponseEndOfMessage): _on_body_end,
+    }
+    ON_BREAK: ClassVar[Mapping[Phase, Callable[..., Commands[None]]]] = {
+        Phase.WAITING: _broke_waiting,
+        Phase.PEEKING: _broke_peeking,
+        Phase.FAILING: _broke_failing,
+        Phase.STREAMING: _broke_committed,
+        Phase.BUFFERING: _broke_committed,
+    }
+    ON_DEADLINE: ClassVar[Mapping[Phase, Callable[..., Commands[None]]]] = {
+        Phase.WAITING: _late_head,
+        Phase.PEEKING: _late_head,
+        Phase.FAILING: _late_error_body,
+        Phase.BETWEEN: _backed_off,
+        Phase.STREAMING: _late_body,
+        Phase.BUFFERING: _late_body,
+        Phase.LINGERING: _lingered,
+    }
+
+
+def _present[T](value: T | None) -> T:
+    """What a phase guarantees to be there."""
+    if value is None:
+        raise RuntimeError("the engine is in a phase that it cannot be in")
+    return value
+
+
+def _or_never(seconds: float | None) -> float:
+    return NEVER if seconds is None else seconds

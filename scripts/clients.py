@@ -57,6 +57,11 @@ def installed_version(package: str) -> str | None:
     return version
 
 
+def is_required() -> bool:
+    """Whether a missing program is a failure: in CI, and wherever npm could install it."""
+    return os.environ.get("CI") == "true" or shutil.which("npm") is not None
+
+
 def install() -> int:
     """Install what is missing; npm's exit code."""
     wanted = {

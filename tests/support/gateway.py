@@ -169,7 +169,7 @@ class Gateway:
         self._stop()
         log = self.log
         if kind is not None:
-            print(log)
+            sys.stderr.write(log)
         self._directory.cleanup()
         if kind is None and not self.expect_crash:
             found = [word for word in BAD_WORDS if word in log]

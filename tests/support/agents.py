@@ -1,0 +1,81 @@
+"""Run real agent programs in a clean environment: nothing of the host's is seen or passed on."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts import clients
+from tests.support.gateway import Gateway
+
+TIMEOUT_S = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a program did."""
+
+    code: int
+    out: str
+    err: str
+
+
+def program(client: str) -> Path:
+    """The program of a client; where a user has no npm the test is left out, in CI that fails."""
+    found = clients.binary(client)
+    if found is None:
+        if clients.is_required():
+            pytest.fail(f"{client} is not installed: run python -m scripts.clients install")
+        pytest.skip("npm is not installed: see README, tests with real agents")
+    return found
+
+
+def run(command: list[str], cwd: Path, environment: dict[str, str]) -> Run:
+    """Run a command with exactly this environment, a search path and a home of its own."""
+    home = cwd.parent / "home"
+    home.mkdir(exist_ok=True)
+    clean = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "TERM": "dumb",
+        "LANG": "C.UTF-8",
+    }
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def claude_code(gateway: Gateway, model: str, prompt: str, cwd: Path) -> Run:
+    """One headless turn of Claude Code."""
+    command = [
+        str(program("claude")),
+        "-p",
+        "--model",
+        model,
+        "--dangerously-skip-permissions",
+        prompt,
+    ]
+    return run(
+        command,
+        cwd,
+        {
+            "ANTHROPIC_BASE_URL": gateway.url,
+            "ANTHROPIC_API_KEY": gateway.key,
+            "ANTHROPIC_SMALL_FAST_MODEL": model,
+            "IS_SANDBOX": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "DISABLE_TELEMETRY": "1",
+        },
+    )

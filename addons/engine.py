@@ -4,7 +4,8 @@ mitmproxy cannot send a request again once response headers have come, cannot en
 cannot ping a silent one, and cannot stream a local answer. The engine can:
 
     contract.py        Attempt, EnginePolicy and the hooks: what the engine and the addons say to each other
-    machine.py         one request: the phases and their tables
+    phases.py          the picture of a request's life
+    machine.py         the same in code: one request
     gateway_layer.py   one client connection: upstream connections, stream ids, the timer
     framing.py         which headers travel, and how bodies are framed
     internals.py       every mitmproxy internal that is touched, in one place
@@ -40,7 +41,7 @@ from addons.contract import (
 )
 from addons.gateway_layer import GatewayLayer
 from addons.internals import ClientTLSLayer, ReverseProxy, handler_of
-from addons.machine import Inject, LocalStream
+from addons.phases import Inject, LocalStream
 from addons.selfcheck import self_check
 
 __all__ = [

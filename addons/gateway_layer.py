@@ -32,15 +32,8 @@ from addons.internals import (
     is_usable,
     request_head_size,
 )
-from addons.machine import (
-    CLIENT_LEFT,
-    CONNECT_TIMED_OUT,
-    NEVER,
-    Connect,
-    GatewayStream,
-    Inject,
-    Tick,
-)
+from addons.machine import GatewayStream
+from addons.phases import CLIENT_LEFT, CONNECT_TIMED_OUT, NEVER, Connect, Inject, Tick
 
 if TYPE_CHECKING:
     from addons.engine import Engine

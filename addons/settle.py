@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from addons.exchange import Exchange, now_s
 from addons.snapshot import ConfigHolder
@@ -12,6 +12,7 @@ from config.models import Config
 from translators.errors import POLICY
 
 log = logging.getLogger("llmgate")
+LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 class Settler:
@@ -33,7 +34,7 @@ class Settler:
         exchange.settled = True
         record = record_of(exchange)
         error = exchange.error
-        level = POLICY[error.kind].log_level if error is not None else logging.INFO
+        level = LEVELS[POLICY[error.kind].log_level] if error is not None else logging.INFO
         if log.isEnabledFor(level):
             pairs = " ".join(
                 f"{key}={_word(value)}" for key, value in record.items() if value is not None

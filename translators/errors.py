@@ -11,11 +11,10 @@ table for all protocols, what may be retried elsewhere and how loudly it is logg
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 
 class ErrorKind(StrEnum):
@@ -56,12 +55,12 @@ class KindPolicy:
     """How the gateway treats a kind: `retryable` = another candidate may succeed."""
 
     retryable: bool
-    log_level: int
+    log_level: Literal["info", "warning", "error"]
 
 
-_CLIENT: Final = KindPolicy(retryable=False, log_level=logging.INFO)
-_UPSTREAM: Final = KindPolicy(retryable=True, log_level=logging.WARNING)
-_OURS: Final = KindPolicy(retryable=False, log_level=logging.ERROR)
+_CLIENT: Final = KindPolicy(retryable=False, log_level="info")
+_UPSTREAM: Final = KindPolicy(retryable=True, log_level="warning")
+_OURS: Final = KindPolicy(retryable=False, log_level="error")
 
 POLICY: Final[Mapping[ErrorKind, KindPolicy]] = {
     ErrorKind.INVALID_REQUEST: _CLIENT,

@@ -9,11 +9,11 @@ from typing import Final
 from scripts.fake.dialects import Dialect
 from scripts.fake.http import Reply
 from scripts.fake.record import Recorded
-from scripts.fake.rejection import Rejection
+from scripts.fake.rejection import MESSAGES, Rejection
 from scripts.fake.scenarios import Options
 from scripts.fake.view import Turn, View
 
-_STALL_S: Final = 3600
+STALL_S: Final = 3600
 _COMMENT: Final = b": keep-alive\n\n"
 
 
@@ -36,7 +36,7 @@ async def deliver(
         body = frames[: len(frames) - stream.tail]
         frames = body[: 0 if options.failure == "error-first" else options.after]
     if options.failure.startswith("error"):
-        error = Rejection(529, "Overloaded")
+        error = Rejection(options.status, MESSAGES.get(options.status, "The request failed."))
         frames = [*frames, *dialect.stream_error(error, view, len(frames))]
     for written in _written(frames, options):
         item.frames.append(written)
@@ -44,7 +44,7 @@ async def deliver(
         if options.delay_ms:
             await asyncio.sleep(options.delay_ms / 1000)
     if options.failure == "stall":
-        await asyncio.sleep(_STALL_S)
+        await asyncio.sleep(STALL_S)
     if options.failure == "cut" and options.how != "clean":
         await asyncio.sleep(0)
         (reply.reset if options.how == "reset" else reply.close)()

@@ -31,7 +31,7 @@ class Dialect:
     """One protocol: how to check, read, answer and refuse."""
 
     name: str
-    validate: Callable[[JsonObject, str, Request, bool], None]
+    validate: Callable[[JsonObject, str, Request, str], None]
     read: Callable[..., View]
     unary: Callable[[Turn, View], JsonObject]
     stream: Callable[[Turn, View], Stream]
@@ -71,16 +71,22 @@ def _gemini_key(request: Request) -> str:
     return given or _bearer(request)
 
 
-def _validate_chat(body: JsonObject, model: str, request: Request, counting: bool) -> None:
+def _validate_chat(body: JsonObject, model: str, request: Request, operation: str) -> None:
     validate_chat.validate(body, model)
 
 
-def _validate_responses(body: JsonObject, model: str, request: Request, counting: bool) -> None:
-    check = validate_responses.validate_count if counting else validate_responses.validate
-    check(body, model)
+_RESPONSES_CHECKS: Final = {
+    "create": validate_responses.validate,
+    "count": validate_responses.validate_count,
+    "compact": validate_responses.validate_compact,
+}
 
 
-def _validate_anthropic(body: JsonObject, model: str, request: Request, counting: bool) -> None:
+def _validate_responses(body: JsonObject, model: str, request: Request, operation: str) -> None:
+    _RESPONSES_CHECKS[operation](body, model)
+
+
+def _validate_anthropic(body: JsonObject, model: str, request: Request, operation: str) -> None:
     version = request.headers.get("anthropic-version", "")
     if not version:
         raise Rejection(400, "anthropic-version: header is required")
@@ -88,12 +94,14 @@ def _validate_anthropic(body: JsonObject, model: str, request: Request, counting
         raise Rejection(400, f'anthropic-version: "{version}" is not a valid version')
     flags = request.headers.get("anthropic-beta", "").split(",")
     betas = tuple(flag.strip() for flag in flags if flag.strip())
-    check = validate_anthropic.validate_count if counting else validate_anthropic.validate
+    check = (
+        validate_anthropic.validate_count if operation == "count" else validate_anthropic.validate
+    )
     check(body, model, version=version, betas=betas)
 
 
-def _validate_gemini(body: JsonObject, model: str, request: Request, counting: bool) -> None:
-    check = validate_gemini.validate_count if counting else validate_gemini.validate
+def _validate_gemini(body: JsonObject, model: str, request: Request, operation: str) -> None:
+    check = validate_gemini.validate_count if operation == "count" else validate_gemini.validate
     check(body, model)
 
 
@@ -172,6 +180,7 @@ _PLAIN: Final = {
     "/v1/chat/completions": (CHAT, "create"),
     "/v1/responses": (RESPONSES, "create"),
     "/v1/responses/input_tokens": (RESPONSES, "count"),
+    "/v1/responses/compact": (RESPONSES, "compact"),
     "/v1/messages": (ANTHROPIC, "create"),
     "/v1/messages/count_tokens": (ANTHROPIC, "count"),
 }

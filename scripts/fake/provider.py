@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from typing import Any, Final, Self
 
 import orjson
 
-from scripts.fake import bench
-from scripts.fake.delivery import deliver
+from scripts.fake import bench, sdk_types, speak_responses
+from scripts.fake.delivery import STALL_S, deliver
 from scripts.fake.dialects import Call, Dialect, locate
 from scripts.fake.http import Connection, Reply, Request
 from scripts.fake.read_gemini import camel
 from scripts.fake.record import Record, Recorded
-from scripts.fake.rejection import Rejection
+from scripts.fake.rejection import MESSAGES, OVERLOADED, Rejection
 from scripts.fake.scenarios import (
     SCENARIOS,
+    Options,
     Play,
     compose,
     estimate,
@@ -32,33 +35,19 @@ from scripts.fake.scenarios import (
     from_model,
     play,
 )
-from scripts.fake.view import View
+from scripts.fake.view import Turn, View
 
 DEFAULT_KEY: Final = "fake-key"
 DEFAULT_MODELS: Final = ("fake-text", "fake-tool", "fake-parallel", "fake-reasoning-tool")
 _JSON: Final = "application/json"
-_MESSAGES: Final = {
-    400: "The request could not be processed.",
-    401: "The key was not accepted.",
-    403: "You do not have access to this resource.",
-    404: "The requested resource was not found.",
-    408: "The request took too long to arrive.",
-    409: "The request conflicts with another one.",
-    413: "The request is too large.",
-    429: "Rate limit reached for requests. Please try again later.",
-    500: "The server had an error while processing your request.",
-    502: "Bad gateway.",
-    503: "The service is temporarily unavailable.",
-    504: "The request timed out.",
-    529: "Overloaded",
-}
 
 
 class FakeProvider:
     """One fake provider; `base_url` is known once it has started.
 
     `key` is what every protocol's credential must be ("" accepts any). `default` is played when neither header
-    nor model name picks a scenario. `window_tokens` makes longer prompts overflow.
+    nor model name picks a scenario. `window_tokens` makes longer prompts overflow. `sdk_types` adds what the
+    official SDKs' request types say to the notes of each record (the SDKs must be installed).
     """
 
     def __init__(
@@ -68,12 +57,14 @@ class FakeProvider:
         default: str | Play = "text",
         models: tuple[str, ...] = DEFAULT_MODELS,
         window_tokens: int | None = None,
+        sdk_types: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
         self.key = key
         self.models = models
         self.window_tokens = window_tokens
+        self.sdk_types = sdk_types
         self.record = Record()
         self.base_url = ""
         self.port = port
@@ -182,6 +173,11 @@ class FakeProvider:
 
     async def _dispatch(self, called: Call, request: Request, reply: Reply, item: Recorded) -> None:
         dialect = called.dialect
+        if "upgrade" in request.headers:
+            # As the real API without a WebSocket: 426 makes Codex fall back to HTTP at once.
+            item.status, item.reason = 426, "no WebSocket here"
+            reply.send(426, {"content-type": _JSON}, b'{"error":{"message":"Upgrade Required"}}')
+            return
         self._authenticate(dialect, request)
         if called.operation == "models":
             self._list_models(called, request, reply, item)
@@ -191,12 +187,17 @@ class FakeProvider:
         body = self._parse(request, called, item)
         model = called.model or body.get("model", "")
         item.model = model if isinstance(model, str) else ""
-        dialect.validate(body, item.model, request, called.operation == "count")
+        dialect.validate(body, item.model, request, called.operation)
+        if self.sdk_types and called.operation == "create":
+            item.notes += sdk_types.complaints(dialect.name, body)
         view = self._view(called, request, body, item.model)
         item.tool_results = len(view.results)
         item.reasoning_returned = view.reasoning_returned
         if called.operation == "count":
             self._send(reply, item, 200, dialect.count(estimate(view)), dialect)
+            return
+        if called.operation == "compact":
+            self._send(reply, item, 200, speak_responses.compaction(view, estimate(view)), dialect)
             return
         await self._answer(dialect, view, request, reply, item)
 
@@ -227,9 +228,7 @@ class FakeProvider:
             size=len(request.body),
             stream=stream,
         )
-        if called.stream and request.query.get("alt") != "sse":
-            object.__setattr__(view, "as_array", True)
-        return view
+        return replace(view, as_array=called.stream and request.query.get("alt") != "sse")
 
     def _choose(self, request: Request, view: View) -> Play:
         header = request.headers.get("x-fake-scenario")
@@ -265,9 +264,36 @@ class FakeProvider:
         turn = compose(chosen, view)
         item.status = 200
         if not view.stream:
-            self._send(reply, item, 200, dialect.unary(turn, view), dialect)
+            await self._unary(dialect, turn, view, options, reply, item)
             return
         await deliver(dialect, turn, view, options, reply, item, self._headers(dialect))
+
+    async def _unary(
+        self,
+        dialect: Dialect,
+        turn: Turn,
+        view: View,
+        options: Options,
+        reply: Reply,
+        item: Recorded,
+    ) -> None:
+        """A whole answer; what breaks a stream breaks this one before it is complete."""
+        if options.failure in ("error-first", "error-mid"):
+            self._fail(dialect, options.status, options.retry_after_s, reply, item)
+        elif options.failure == "stall":
+            await asyncio.sleep(STALL_S)
+        elif options.failure == "cut":
+            reply.raw(
+                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{"
+            )
+            (reply.reset if options.how == "reset" else reply.close)()
+        elif options.gzip:
+            data = orjson.dumps(dialect.unary(turn, view))
+            item.frames.append(data)
+            headers = {"content-type": _JSON, "content-encoding": "gzip", **self._headers(dialect)}
+            reply.send(200, headers, gzip.compress(data))
+        else:
+            self._send(reply, item, 200, dialect.unary(turn, view), dialect)
 
     def _fails(self, chosen: Play, view: View) -> bool:
         """Whether this request is one of the first `times` of its conversation, which fail."""
@@ -301,7 +327,7 @@ class FakeProvider:
         reply: Reply,
         item: Recorded,
     ) -> None:
-        message = _MESSAGES.get(status, "The request failed.")
+        message = MESSAGES.get(status, "The request failed.")
         rejection = Rejection(status, message, retry_after_s=retry_after_s)
         item.status, item.reason = status, f"scenario: {message}"
         self._send(reply, item, status, dialect.error(rejection), dialect, rejection)
@@ -359,8 +385,9 @@ class FakeProvider:
         headers = {"content-type": _JSON, **self._headers(dialect)}
         if rejection is not None and rejection.retry_after_s is not None:
             headers["retry-after"] = f"{rejection.retry_after_s:g}"
-        # Google has no 529: it says 503 for what others call overloaded.
-        status = 503 if status == 529 and dialect.name == "gemini" else status
+        # 529 is Anthropic's own; the others say 503.
+        if status == OVERLOADED and dialect.name != "anthropic":
+            status = 503
         reply.send(status, headers, data)
 
     @staticmethod

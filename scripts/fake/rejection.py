@@ -8,6 +8,21 @@ from __future__ import annotations
 from typing import Final
 
 OVERLOADED: Final = 529
+MESSAGES: Final = {
+    400: "The request could not be processed.",
+    401: "The key was not accepted.",
+    403: "You do not have access to this resource.",
+    404: "The requested resource was not found.",
+    408: "The request took too long to arrive.",
+    409: "The request conflicts with another one.",
+    413: "The request is too large.",
+    429: "Rate limit reached for requests. Please try again later.",
+    500: "The server had an error while processing your request.",
+    502: "Bad gateway.",
+    503: "The service is temporarily unavailable.",
+    504: "The request timed out.",
+    OVERLOADED: "Overloaded",
+}
 
 
 class Rejection(Exception):

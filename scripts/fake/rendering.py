@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,3 +45,13 @@ def new_id(view: View, prefix: str, *parts: object, length: int = 24) -> str:
     """An id that is the same for the same request and place: a retry sees the same ids."""
     seed = "/".join((view.digest, prefix, *map(str, parts)))
     return prefix + hashlib.sha256(seed.encode()).hexdigest()[:length]
+
+
+def call_item_id(view: View, prefix: str, index: int, *, thought: bool, length: int = 24) -> str:
+    """The id of a call, marked when reasoning came before it, so that leaving the reasoning out is noticed."""
+    return new_id(view, prefix, index, length=length) + ("T" if thought else "")
+
+
+def came_after_thought(identity: str, prefix: str) -> bool:
+    """True for an id that `call_item_id` marked."""
+    return re.fullmatch(re.escape(prefix) + "[0-9a-f]{20,}T", identity) is not None

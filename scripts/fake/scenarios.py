@@ -61,6 +61,8 @@ class Options:
     chunk_bytes: int = 0
     comments: bool = False
     crlf: bool = False
+    gzip: bool = False
+    path: str = "image.png"
 
 
 def parse_options(text: str, base: Options, separator: str) -> Options:
@@ -98,6 +100,7 @@ SHELL_COMMAND: Final = "echo hello-from-tool-{n} | tee proof-{n}.txt"
 STEPS_FILE: Final = "steps.txt"
 _THOUGHT: Final = "The user wants something done. A tool will do it, so I call it first."
 _LONG: Final = "The quick brown fox jumps over the lazy dog. "
+_WHERE: Final = "echo cwd=$(pwd)"
 _MIXED: Final = (
     'Grüße, 日本語, emoji 🙂👩‍💻, quotes " and \\, tab\tand a line separator\u2028here.\n'
 )
@@ -196,7 +199,7 @@ def _steps(view: View, options: Options) -> tuple[list[Part], Finish]:
     path = f"{_directory(view)}/{STEPS_FILE}"
     match len(view.results):
         case 0:
-            call = tool_choice.shell_call(shell, "echo cwd=$(pwd)")
+            call = tool_choice.shell_call(shell, _WHERE)
         case 1:
             writer = tool_choice.writer(view)
             command = f"printf 'alpha\\nbeta\\n' > {path}"
@@ -242,10 +245,13 @@ def _edit(view: View, path: str) -> Call | None:
 
 
 def _image(view: View, options: Options) -> tuple[list[Part], Finish]:
-    if not view.images and tool_choice.reader(view) and not view.results:
-        return _text(view, options)
-    seen = f"I see {_images(view)}." if view.images else "I see no image."
-    return [Say(seen)], "stop"
+    """Say which images came; with none, but with tools, have the agent read the file `path` first."""
+    shell, reader = tool_choice.shell(view), tool_choice.reader(view)
+    if not view.images and shell and reader and len(view.results) < 2:
+        if not view.results:
+            return [tool_choice.shell_call(shell, _WHERE)], "tool"
+        return [tool_choice.read_call(reader, f"{_directory(view)}/{options.path}")], "tool"
+    return [Say(f"I see {_images(view)}." if view.images else "I see no image.")], "stop"
 
 
 def _long(view: View, options: Options) -> tuple[list[Part], Finish]:
@@ -312,9 +318,14 @@ _LIST: Final = (
         "overflow", "the prompt does not fit, in the provider's words", _text, _failing("overflow")
     ),
     Scenario(
-        "error-first", "an error as the first event of a 200 stream", _text, _failing("error-first")
+        "error-first",
+        "an error as the first event of a 200 stream",
+        _text,
+        _failing("error-first", status=529),
     ),
-    Scenario("error-mid", "an error in the middle of a stream", _text, _failing("error-mid")),
+    Scenario(
+        "error-mid", "an error in the middle of a stream", _text, _failing("error-mid", status=529)
+    ),
     Scenario(
         "cut", "the stream breaks off (how=close|reset|clean, after=N)", _text, _failing("cut")
     ),

@@ -12,7 +12,7 @@ import orjson
 
 from scripts.fake import signing
 from scripts.fake.rejection import OVERLOADED, Rejection
-from scripts.fake.rendering import named_frame, new_id, pieces
+from scripts.fake.rendering import call_item_id, named_frame, new_id, pieces
 from scripts.fake.view import (
     Call,
     JsonObject,
@@ -27,6 +27,7 @@ from scripts.fake.view import (
 )
 
 SIGNED_AS: Final = "anthropic.thinking"
+CALL_PREFIX: Final = "toolu_01"
 REDACTED_AS: Final = "anthropic.redacted_thinking"
 _STOP: Final = {
     "stop": "end_turn",
@@ -60,7 +61,9 @@ _REFUSAL: Final = {
 def unary(turn: Turn, view: View) -> JsonObject:
     """The message object."""
     message = _message(turn, view)
-    message["content"] = [_block(view, index, part) for index, part in enumerate(_parts(turn))]
+    message["content"] = [
+        _block(view, index, part, thought=_thought(turn)) for index, part in enumerate(turn.parts)
+    ]
     message.update(_ending(turn))
     message["usage"] = _usage(turn.usage, turn.usage.output)
     return message
@@ -71,7 +74,7 @@ def stream(turn: Turn, view: View) -> Stream:
     message = _message(turn, view)
     message["usage"] = _usage(turn.usage, 1)
     frames = [named_frame({"type": "message_start", "message": message})]
-    for index, part in enumerate(_parts(turn)):
+    for index, part in enumerate(turn.parts):
         frames.extend(_block_frames(turn, view, index, part))
         if not index:
             frames.insert(2, named_frame({"type": "ping"}))
@@ -82,12 +85,12 @@ def stream(turn: Turn, view: View) -> Stream:
     return Stream([*frames, named_frame(delta), named_frame({"type": "message_stop"})], 2)
 
 
-def _parts(turn: Turn) -> list[Part]:
-    return list(turn.parts)
+def _thought(turn: Turn) -> bool:
+    return any(isinstance(part, Think) for part in turn.parts)
 
 
 def _block_frames(turn: Turn, view: View, index: int, part: Part) -> Iterator[bytes]:
-    block = _block(view, index, part)
+    block = _block(view, index, part, thought=_thought(turn))
     start, deltas = _opened(block, part, turn.piece_chars)
     yield named_frame({"type": "content_block_start", "index": index, "content_block": start})
     for delta in deltas:
@@ -120,7 +123,7 @@ def _opened(block: JsonObject, part: Part, size: int) -> tuple[JsonObject, list[
             return block, []
 
 
-def _block(view: View, index: int, part: Part) -> JsonObject:
+def _block(view: View, index: int, part: Part, *, thought: bool) -> JsonObject:
     match part:
         case Say(text) | Refuse(text):
             return {"type": "text", "text": text, "citations": None}
@@ -129,7 +132,7 @@ def _block(view: View, index: int, part: Part) -> JsonObject:
         case Call():
             return {
                 "type": "tool_use",
-                "id": new_id(view, "toolu_01", index, length=22),
+                "id": call_item_id(view, CALL_PREFIX, index, thought=thought, length=22),
                 "name": part.offer.name,
                 "input": orjson.loads(part.arguments or "{}"),
                 "caller": {"type": "direct"},

@@ -9,7 +9,7 @@ from typing import Final
 
 from scripts.fake import signing, speak_chat
 from scripts.fake.rejection import Rejection
-from scripts.fake.rendering import CREATED, named_frame, new_id, pieces
+from scripts.fake.rendering import CREATED, call_item_id, named_frame, new_id, pieces
 from scripts.fake.view import (
     Call,
     JsonObject,
@@ -48,6 +48,7 @@ OVERFLOW: Final = (
     "Your input exceeds the context window of this model. Please adjust your input and try again."
 )
 SIGNED_AS: Final = "responses.reasoning"
+COMPACTED_AS: Final = "responses.compaction"
 error = speak_chat.error
 models = speak_chat.models
 model = speak_chat.model
@@ -58,7 +59,7 @@ bad_key = speak_chat.bad_key
 
 def unary(turn: Turn, view: View) -> JsonObject:
     """The whole response object."""
-    output = [_item(view, turn, index, part) for index, part in enumerate(_shown(turn))]
+    output = [_item(view, turn, index, part) for index, part in enumerate(turn.parts)]
     return _finished(turn, view, output)
 
 
@@ -66,17 +67,13 @@ def stream(turn: Turn, view: View) -> Stream:
     """The event chain; the terminal event alone is the tail."""
     chain = _Chain(view)
     output: list[JsonObject] = []
-    for index, part in enumerate(_shown(turn)):
+    for index, part in enumerate(turn.parts):
         item = _item(view, turn, index, part)
         chain.item(index, item, turn.piece_chars)
         output.append(item)
     response = _finished(turn, view, output)
     chain.add(f"response.{response['status']}", response=response)
     return Stream(chain.frames, 1)
-
-
-def _shown(turn: Turn) -> list[Part]:
-    return list(turn.parts)
 
 
 class _Chain:
@@ -150,7 +147,8 @@ def _item(view: View, turn: Turn, index: int, part: Part) -> JsonObject:
         case Think(text):
             return _reasoning(view, index, text)
         case Call():
-            return _call(view, index, part)
+            thought = any(isinstance(other, Think) for other in turn.parts[:index])
+            return _call(view, index, part, thought=thought)
 
 
 def _message(view: View, index: int, status: str, content: JsonObject) -> JsonObject:
@@ -174,7 +172,7 @@ def _reasoning(view: View, index: int, text: str) -> JsonObject:
     }
 
 
-def _call(view: View, index: int, call: Call) -> JsonObject:
+def _call(view: View, index: int, call: Call, *, thought: bool) -> JsonObject:
     named = {"namespace": call.offer.namespace} if call.offer.namespace else {}
     common = {
         "status": "completed",
@@ -183,9 +181,12 @@ def _call(view: View, index: int, call: Call) -> JsonObject:
         **named,
     }
     if call.offer.freeform:
-        item = {"id": new_id(view, "ctc_", index), "type": "custom_tool_call"}
+        item = {
+            "id": call_item_id(view, "ctc_", index, thought=thought),
+            "type": "custom_tool_call",
+        }
         return {**item, **common, "input": call.arguments}
-    item = {"id": new_id(view, "fc_", index), "type": "function_call"}
+    item = {"id": call_item_id(view, "fc_", index, thought=thought), "type": "function_call"}
     return {**item, **common, "arguments": call.arguments}
 
 
@@ -257,3 +258,16 @@ def stream_error(rejection: Rejection, view: View, sent: int) -> list[bytes]:
 def overflow(view: View) -> Rejection:
     """The prompt does not fit, in OpenAI's words."""
     return Rejection(400, OVERFLOW, param="input", code="context_length_exceeded", overflow=True)
+
+
+def compaction(view: View, tokens: int) -> JsonObject:
+    """The answer of `/responses/compact`: one sealed item that stands for the whole conversation."""
+    sealed = signing.issue(COMPACTED_AS, view.model, "", view.digest)
+    item = {"id": new_id(view, "cmp_"), "type": "compaction", "encrypted_content": sealed}
+    return {
+        "id": new_id(view, "resp_"),
+        "object": "response.compaction",
+        "created_at": CREATED,
+        "output": [item],
+        "usage": _usage(Usage(tokens, 60)),
+    }

@@ -12,6 +12,7 @@ from typing import Any, Final
 from scripts.fake import signing
 from scripts.fake.read_anthropic import blocks
 from scripts.fake.rejection import Rejection
+from scripts.fake.rendering import came_after_thought
 from scripts.fake.shape import (
     ANY,
     FREE,
@@ -32,7 +33,7 @@ from scripts.fake.shape import (
     obj,
     words,
 )
-from scripts.fake.speak_anthropic import REDACTED_AS, SIGNED_AS
+from scripts.fake.speak_anthropic import CALL_PREFIX, REDACTED_AS, SIGNED_AS
 
 VERSIONS: Final = ("2023-06-01", "2026-10-21")
 _TYPES: Final = {
@@ -359,6 +360,7 @@ def _check_rules(body: JsonObject, model: str, version: str) -> None:
     _check_prefill(messages[-1], model)
     _check_thinking(body, model)
     _check_signatures(messages, model)
+    _check_loop(body)
     _check_tools(body, model)
     _check_sampling(body, model)
     _check_cache(body)
@@ -376,12 +378,10 @@ def _check_content(message: JsonObject, index: int, last: bool, version: str) ->
         )
     for number, block in enumerate(blocks(content)):
         place = (*path, "content", number)
-        if block["type"] == "text" and not block["text"].strip() and not last:
-            what = "non-empty" if not block["text"] else "non-whitespace"
-            words_ = f"text content blocks must {'be' if not block['text'] else 'contain'} {what}"
-            raise Rejection(400, f"messages: {words_}{' text' if block['text'] else ''}")
         if block["type"] == "text" and not block["text"]:
             raise Rejection(400, "messages: text content blocks must be non-empty")
+        if block["type"] == "text" and not block["text"].strip():
+            raise Rejection(400, "messages: text content blocks must contain non-whitespace text")
         if block["type"] == "tool_result":
             _check_result(block, place)
         if version == VERSIONS[1] and role == "assistant" and block["type"] == "document":
@@ -533,11 +533,7 @@ def _check_thinking(body: JsonObject, model: str) -> None:
 
 
 def _check_signatures(messages: list[JsonObject], model: str) -> None:
-    """Reasoning must be the fake's own, unchanged, made for this model; in the loop it must not be missing.
-
-    A loop that began with thinking shows it on its first assistant turn: then the blocks of that turn must
-    come first in it. Whether a block was left out altogether cannot be seen from one request.
-    """
+    """Reasoning must be the fake's own, unchanged, and made for this model."""
     for index, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
@@ -554,6 +550,30 @@ def _check_signatures(messages: list[JsonObject], model: str) -> None:
                     continue
             if not good:
                 raise invalid(path, f"Invalid `signature` in `{kind}` block")
+
+
+def _check_loop(body: JsonObject) -> None:
+    """Inside a tool loop the thinking that led to a call goes back before it.
+
+    The call's own id says whether there was any: the fake marks it.
+    """
+    if (body.get("thinking") or {}).get("type") == "disabled":
+        return
+    turns = list(_merged(body["messages"]))
+    if len(turns) < 2 or not _result_ids(turns[-1][2]):
+        return
+    index, _, content = turns[-2]
+    thought = False
+    for number, block in enumerate(content):
+        thought = thought or block["type"] in ("thinking", "redacted_thinking")
+        called = block["type"] == "tool_use" and came_after_thought(block["id"], CALL_PREFIX)
+        if called and not thought:
+            raise invalid(
+                ("messages", index, "content", number, "type"),
+                "Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is "
+                "enabled, a final `assistant` message must start with a thinking block (preceeding the "
+                "lastmost set of `tool_use` and `tool_result` blocks).",
+            )
 
 
 def _check_tools(body: JsonObject, model: str) -> None:

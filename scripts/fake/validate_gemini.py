@@ -290,6 +290,12 @@ def validate(body: JsonObject, model: str) -> None:
     for part in (body.get("systemInstruction") or {}).get("parts", ()):
         if "text" not in part:
             raise invalid("systemInstruction", "System instruction should contain text parts only.")
+    if "cachedContent" in body and body.keys() & {"systemInstruction", "tools", "toolConfig"}:
+        raise invalid(
+            "cached_content",
+            "CachedContent can not be used with GenerateContent request setting system_instruction, tools or "
+            "tool_config.",
+        )
     _check_turns(contents)
     _check_signatures(contents, model)
     _check_tools(body, model)

@@ -19,6 +19,7 @@ from scripts.fake.openai_words import (
 )
 from scripts.fake.read_responses import CALLS, RESULTS, items, tools
 from scripts.fake.rejection import Rejection
+from scripts.fake.rendering import came_after_thought
 from scripts.fake.shape import (
     ANY,
     FREE,
@@ -36,7 +37,7 @@ from scripts.fake.shape import (
     obj,
     words,
 )
-from scripts.fake.speak_responses import SIGNED_AS
+from scripts.fake.speak_responses import COMPACTED_AS, SIGNED_AS
 from scripts.fake.validate_chat import CACHE_OPTIONS, EFFORTS, METADATA
 
 _NAME: Final = Text(pattern=r"[a-zA-Z0-9_-]+", shortest=1, longest=64)
@@ -318,6 +319,23 @@ _REQUEST: Final = obj(
 _COUNT: Final = Object(
     fields={**_COUNTED, "personality": Text(), "client_metadata": FREE}, required=("model",)
 )
+_COMPACT: Final = Object(
+    fields={
+        **_COUNTED,
+        **{
+            name: _REQUEST.fields[name]
+            for name in (
+                "prompt_cache_key",
+                "prompt_cache_options",
+                "prompt_cache_retention",
+                "service_tier",
+                "image",
+                "client_metadata",
+            )
+        },
+    },
+    required=("model",),
+)
 _ITEM_ID: Final = {
     "message": "msg_",
     "reasoning": "rs_",
@@ -342,6 +360,12 @@ def validate_count(body: JsonObject, model: str) -> None:
     _check_rules(body)
 
 
+def validate_compact(body: JsonObject, model: str) -> None:
+    """The same for `/responses/compact`."""
+    check(body, _COMPACT, (), WORDS)
+    _check_rules(body)
+
+
 def _check_rules(body: JsonObject) -> None:
     if not any(
         body.get(key) for key in ("input", "previous_response_id", "prompt", "conversation")
@@ -363,6 +387,7 @@ def _check_rules(body: JsonObject) -> None:
         _check_item(item, f"input[{index}]")
     _check_pairs(given)
     _check_reasoning(body, given)
+    _check_thoughts_kept(given)
     _check_tools(body)
     _check_format(body, given)
 
@@ -442,6 +467,8 @@ def _check_reasoning(body: JsonObject, given: list[JsonObject]) -> None:
     """Reasoning must be the fake's own and be followed by what it led to."""
     model = body["model"]
     for index, item in enumerate(given):
+        if item.get("type") == "compaction":
+            _check_sealed(COMPACTED_AS, model, "", item, index)
         if item.get("type") != "reasoning":
             continue
         identity = item.get("id") or f"input[{index}]"
@@ -454,14 +481,7 @@ def _check_reasoning(body: JsonObject, given: list[JsonObject]) -> None:
                 param="input",
             )
         shown = "\n".join(part["text"] for part in item["summary"])
-        if not signing.verify(SIGNED_AS, model, shown, sealed):
-            raise Rejection(
-                400,
-                f"The encrypted content for item {identity} could not be verified. Reason: Encrypted "
-                "content could not be decrypted or parsed.",
-                param=f"input[{index}].encrypted_content",
-                code="invalid_encrypted_content",
-            )
+        _check_sealed(SIGNED_AS, model, shown, item, index)
         follower = given[index + 1] if index + 1 < len(given) else {"type": "none"}
         kind = follower.get("type", "message")
         if kind not in (*CALLS, "message", "reasoning") or (
@@ -472,6 +492,37 @@ def _check_reasoning(body: JsonObject, given: list[JsonObject]) -> None:
                 f"Item '{identity}' of type 'reasoning' was provided without its required following "
                 "item.",
             )
+
+
+def _check_sealed(kind: str, model: str, shown: str, item: JsonObject, index: int) -> None:
+    if not signing.verify(kind, model, shown, item["encrypted_content"]):
+        identity = item.get("id") or f"input[{index}]"
+        raise Rejection(
+            400,
+            f"The encrypted content for item {identity} could not be verified. Reason: Encrypted content "
+            "could not be decrypted or parsed.",
+            param=f"input[{index}].encrypted_content",
+            code="invalid_encrypted_content",
+        )
+
+
+def _check_thoughts_kept(given: list[JsonObject]) -> None:
+    """A call sent back under its item id needs the reasoning that led to it; without the id it does not."""
+    thought = False
+    for item in given:
+        kind = item.get("type", "message")
+        if kind == "reasoning":
+            thought = True
+        elif kind in RESULTS or (kind == "message" and item["role"] != "assistant"):
+            thought = False
+        elif kind in CALLS and not thought:
+            identity = item.get("id") or ""
+            if came_after_thought(identity, _ITEM_ID[kind]):
+                raise invalid(
+                    "input",
+                    f"Item '{identity}' of type '{kind}' was provided without its required 'reasoning' "
+                    "item.",
+                )
 
 
 def _check_tools(body: JsonObject) -> None:

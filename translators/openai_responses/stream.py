@@ -45,6 +45,7 @@ class _Item:
     __slots__ = (
         "call",
         "chars",
+        "cited",
         "done",
         "key",
         "kind",
@@ -64,6 +65,7 @@ class _Item:
         self.summary_index = 0
         self.parts: dict[int, tuple[int, str, int]] = {}  # content index -> part key
         self.texts: dict[int, int] = {}  # content index -> characters that went out
+        self.cited: set[int] = set()  # content indexes whose annotations came one by one
 
 
 class ResponsesDecoder(Decoder):
@@ -282,8 +284,9 @@ class ResponsesDecoder(Decoder):
         citation = parse_annotation(payload.get("annotation"))
         if citation is None:
             return
-        _, key = self._content_key(payload, _TEXT)
+        state, key = self._content_key(payload, _TEXT)
         if key in self.parts:
+            state.cited.add(key[2])
             self.parts.cite(key, citation)
 
     def _part_done(self, payload: JsonObject) -> None:
@@ -292,27 +295,22 @@ class ResponsesDecoder(Decoder):
         if what is None:
             return  # reasoning text: its item closes it
         self._rest_of_content(payload, what, part.get("text" if what == _TEXT else "refusal"))
-        key = self._item(payload, "message").parts.get(payload.get("content_index") or 0)
-        if key is not None and key in self.parts:
-            self.parts.end(key)
+        state = self._item(payload, "message")
+        key = state.parts.get(payload.get("content_index") or 0)
+        if key is None or key not in self.parts:
+            return
+        if key[2] not in state.cited:
+            for citation in parse_annotations(part.get("annotations") or []):
+                self.parts.cite(key, citation)
+        self.parts.end(key)
 
     def _message_done(self, state: _Item, item: JsonObject) -> None:
         content = item.get("content")
         for index, part in enumerate(content if isinstance(content, list) else []):
-            seen = index in state.parts
-            place = {"output_index": state.key, "content_index": index, "part": part}
-            self._part_done(place)
-            if not seen and index in state.parts:
-                self._late_annotations(part)
+            self._part_done({"output_index": state.key, "content_index": index, "part": part})
         for key in state.parts.values():
             if key in self.parts:
                 self.parts.end(key)
-
-    def _late_annotations(self, part: JsonObject) -> None:
-        if parse_annotations(part.get("annotations") or []):
-            self._losses.warn(
-                "response.output", "citations that came after their text were left out"
-            )
 
     # -- reasoning
 

@@ -61,7 +61,9 @@ WORDS: Final[dict[Cause, str]] = {
     Cause.TOO_LARGE: "the provider's answer is too large",
     Cause.INTERNAL: "internal error in the gateway",
 }
-_HIDDEN: Final = frozenset({ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION})
+_HIDDEN: Final = frozenset(
+    {ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION, ErrorKind.UPSTREAM_REJECTED}
+)
 """About the gateway's own key: the client's was fine, so it must not look like the client's 401 or 403."""
 
 

@@ -114,7 +114,7 @@ def _plain_answer(view: View) -> str:
     results = view.results
     if results:
         lines = "; ".join(_short(entry.text) for entry in results)
-        return f"Done. The tools said: {lines}."
+        return f"The tools answered: {lines}."
     if view.images:
         return f"I see {_images(view)}."
     if view.offers or not view.prompt:

@@ -60,6 +60,8 @@ __all__ = [
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 CACHE_SIZE: Final = 4096
+CUSTOM_PRESET: Final = "custom"
+"""What is known of a provider that names no preset."""
 LOOPBACK_NAMES: Final = ("localhost", "::1")
 
 
@@ -212,7 +214,7 @@ class Config(Tenant):
             name: build_provider(
                 name,
                 entry,
-                presets[entry.preset] if entry.preset is not None else None,
+                presets[entry.preset or CUSTOM_PRESET],
                 self.status_policy.rules,
             )
             for name, entry in self.providers.items()

@@ -46,7 +46,7 @@ class Preset(ProviderFacts):
     docs: str = ""
     """Its public documentation."""
     key_env: str = ""
-    """The environment variable that its own tools read."""
+    """The environment variable that messages suggest for the key."""
     key_optional: bool = False
     """True for servers that usually want no key."""
     base_url_required: bool = False

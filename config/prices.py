@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from config.patterns import by_specificity, is_pattern, matches
 from config.providers import Prices
 from config.yamltree import read_yaml
+from translators import ir
 
 PRICE_FILE: Final = Path(__file__).parent / "prices.yaml"
 MILLION: Final = Decimal(1_000_000)
@@ -59,6 +60,35 @@ def spellings(model: str) -> tuple[str, ...]:
         if other and other not in found:
             found.append(other)
     return tuple(found)
+
+
+def cost_usd(usage: ir.Usage, prices: Prices | None) -> Decimal | None:
+    """What an answer cost; None when a count or the price of a kind of token that occurred is not known."""
+    if prices is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    rates = prices.rates(usage.input_tokens)
+    written = usage.cache_write_tokens or 0
+    long_lived = min(usage.cache_write_long_tokens or 0, written)
+    read = usage.cache_read_tokens or 0
+    write_price = _first(rates.cache_write, rates.input)
+    parts = (
+        (max(0, usage.input_tokens - read - written), rates.input),
+        (read, _first(rates.cached_input, rates.input)),
+        (written - long_lived, write_price),
+        (long_lived, _first(rates.cache_write_1h, write_price)),
+        (usage.output_tokens, rates.output),
+    )
+    total = Decimal(0)
+    for tokens, price in parts:
+        if tokens:
+            if price is None:
+                return None
+            total += tokens * price
+    return total / MILLION
+
+
+def _first(*prices: Decimal | None) -> Decimal | None:
+    return next((price for price in prices if price is not None), None)
 
 
 @cache

@@ -52,23 +52,44 @@ class AuthStyle(StrEnum):
 type Headers = Mapping[str, SecretValue]
 
 
-class Prices(Section):
-    """What a model costs, in US dollars per million tokens; absent = not known."""
+class Rates(Section):
+    """Prices of the kinds of tokens, in US dollars per million; absent = not known."""
 
     input: Usd | None = None
     """Input tokens that no cache served."""
     cached_input: Usd | None = None
     """Input tokens read from the provider's cache; absent = the input price."""
     cache_write: Usd | None = None
-    """Input tokens written to the cache (5 minutes); absent = the input price."""
+    """Input tokens written to the cache (the shorter lifetime); absent = the input price."""
     cache_write_1h: Usd | None = None
-    """Input tokens written to the cache for an hour; absent = the `cache_write` price."""
+    """Input tokens written to the cache for longer; absent = the `cache_write` price."""
     output: Usd | None = None
     """Output tokens, reasoning included."""
+
+
+class PriceTier(Rates):
+    """Rates of requests with a long input: they replace the ordinary ones for the whole request."""
+
+    above_input_tokens: Positive
+    """Input tokens, cached ones included, above which the tier holds."""
+
+
+class Prices(Rates):
+    """What a model costs, in US dollars per million tokens; absent = not known."""
+
+    tiers: tuple[PriceTier, ...] = ()
+    """Other rates for long inputs; the highest threshold that is passed holds."""
+    note: str = ""
+    """What the numbers leave out (peak hours, promotions)."""
     source: str = ""
     """Where the numbers come from: a public page."""
     date: dt.date | None = None
     """The day they were read."""
+
+    def rates(self, input_tokens: int | None) -> Rates:
+        """The rates for a request with this much input; None = the ordinary ones."""
+        passed = [tier for tier in self.tiers if (input_tokens or 0) > tier.above_input_tokens]
+        return max(passed, key=lambda tier: tier.above_input_tokens, default=self)
 
 
 class ModelInfo(Section):

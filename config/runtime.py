@@ -251,19 +251,7 @@ def _endpoint(
 ) -> Endpoint:
     given = [one for one in (base, own) if one is not None]
     last = given[-1]
-    auth = next(
-        (
-            style
-            for style in (
-                own.auth if own else None,
-                config.auth,
-                base.auth if base else None,
-                preset.auth if preset else None,
-            )
-            if style is not None
-        ),
-        USUAL_AUTH[protocol],
-    )
+    auth = _auth(protocol, own, base, config, preset)
     headers: dict[str, str] = {}
     for source in (preset, base, config, own):
         if source is not None:
@@ -286,6 +274,22 @@ def _endpoint(
         models=next((one.models for one in reversed(given) if one.models), ()),
         profiles=tuple(patch for patch in patches if patch is not None and patch.values),
     )
+
+
+def _auth(
+    protocol: ProtocolName,
+    own: EndpointConfig | None,
+    base: EndpointConfig | None,
+    config: ProviderConfig,
+    preset: Preset | None,
+) -> AuthStyle:
+    """The most particular style that is given; none at all where no key is given and none is needed."""
+    given = (one.auth for one in (own, config, base, preset) if one is not None)
+    style = next((one for one in given if one is not None), USUAL_AUTH[protocol])
+    has_key = config.api_key is not None or config.api_keys or config.credential is not None
+    if style is AuthStyle.CLIENT or has_key:
+        return style
+    return AuthStyle.NONE if preset is None or preset.key_optional else style
 
 
 def _plain(headers: Mapping[str, Secret]) -> dict[str, str]:

@@ -104,6 +104,8 @@ class ModelProfile:
     """False = `any` / `tool` is refused (newest A models)."""
     forced_choice_with_thinking: bool = True
     tool_name_limit: int = 64
+    call_id_length: int | None = None
+    """C: the exact length of call ids, letters and digits only; None = any id is taken."""
     custom_tools: bool = False
     """C, R: freeform tools are understood; False = emulate as a function."""
     strict_tools: bool = True
@@ -127,6 +129,8 @@ class ModelProfile:
     openapi_schemas: bool = False
     """G: use `parameters` / `responseSchema` because the `*JsonSchema` fields are missing."""
     # the rest
+    cache_control_parts: bool = False
+    """C: `cache_control` on content parts is understood (OpenRouter and other fronts of A models)."""
     cache_marks: bool = False
     """C, R: `prompt_cache_breakpoint` and `prompt_cache_key` are understood."""
     openai_extras: bool = False

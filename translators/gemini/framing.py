@@ -27,6 +27,18 @@ class GeminiSse(SseParser):
         super().__init__(max_frame_bytes)
         self._bare: list[bytes] = []
 
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """See SseParser; the usual piece, one whole event as Google frames it, takes the short way."""
+        if (
+            chunk.startswith(b"data: ")
+            and chunk.endswith(b"\r\n\r\n")
+            and chunk.count(b"\n") == 2
+            and chunk.count(b"\r") == 2
+            and not (self._buffer or self._data or self._bare or self._first)
+        ):
+            return [Frame(None, chunk[6:-4])]
+        return super().feed(chunk)
+
     def _line(self, line: bytes, frames: list[Frame]) -> None:
         if line.startswith(b"data:"):
             super()._line(line, frames)

@@ -140,13 +140,13 @@ class History:
     # -- parts
 
     def _part(self, part: ir.Part) -> list[JsonObject]:
+        if getattr(part, "cache", None) is not None:
+            self._losses.give_up(Loss.TELEMETRY, part.path, "caching marks cannot be sent")
         match part:
             case ir.Text() | ir.Refusal():
-                if isinstance(part, ir.Text) and part.cache is not None:
-                    self._losses.give_up(Loss.TELEMETRY, part.path, "caching marks cannot be sent")
                 return [{"text": part.text}] if part.text else []
             case ir.Image():
-                return [self._image(part)]
+                return self._image(part)
             case ir.Document():
                 return self._document(part)
             case ir.Audio():
@@ -177,13 +177,15 @@ class History:
         }
 
     def _result(self, result: ir.ToolResult, attached: list[JsonObject]) -> JsonObject:
+        if result.cache is not None:
+            self._losses.give_up(Loss.TELEMETRY, result.path, "caching marks cannot be sent")
         ref = ir.ToolRef(result.name or result.call_id, result.namespace)
         response: JsonObject = {"id": result.call_id, "name": self._names.wire(ref)}
         response["response"] = calls.response_object(result)
         extra: list[JsonObject] = []
         for item in result.content:
             if isinstance(item, ir.Image):
-                extra.append(self._image(item))
+                extra.extend(self._image(item))
             elif isinstance(item, ir.Document):
                 extra.extend(self._document(item))
         texts = [wire["text"] for wire in extra if "text" in wire]
@@ -203,18 +205,18 @@ class History:
 
     # -- media
 
-    def _image(self, image: ir.Image) -> JsonObject:
-        accepted = self._target.profile.image_types | _OWN_IMAGE_TYPES
+    def _image(self, image: ir.Image) -> list[JsonObject]:
+        accepted = self._target.profile.image_types
         source = image.source
-        if not self._target.profile.image_types:
-            raise self._losses.refusal(image.path, "the model takes no images")
-        if isinstance(source, ir.Inline) and source.media_type not in accepted:
-            raise self._losses.refusal(
-                image.path, f"the model takes no images of type {source.media_type}"
-            )
+        if not accepted:
+            self._losses.give_up(Loss.MEANING, image.path, "the model takes no images")
+            return []
+        if isinstance(source, ir.Inline) and source.media_type not in accepted | _OWN_IMAGE_TYPES:
+            reason = f"the model takes no images of type {source.media_type}"
+            raise self._losses.refusal(image.path, reason)
         wire = self._media(source, image.path)
         level = LEVEL_OF_DETAIL.get(image.detail or "")
-        return wire | {"mediaResolution": {"level": level}} if level else wire
+        return [wire | {"mediaResolution": {"level": level}} if level else wire]
 
     def _document(self, document: ir.Document) -> list[JsonObject]:
         if document.cite:

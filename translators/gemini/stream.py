@@ -114,7 +114,12 @@ class GeminiDecoder(Decoder):
 
         `GatewayError` for one that holds no answer at all.
         """
-        self.on_event(None, body)
+        try:
+            self.on_event(None, body)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise _malformed(
+                f"an answer of an unreadable shape ({type(error).__name__})"
+            ) from error
         if self._finish_word is None and self._block is None:
             if not self._has_candidate:
                 raise _malformed("an answer without a candidate")
@@ -211,7 +216,8 @@ class GeminiDecoder(Decoder):
                     self._add_text(part["text"], _TEXT)
                 else:
                     self._read_part(camel_keys(part))
-        if len(candidate) > 2:  # more than content and index
+        # More than content and index (which is left out when 0): most chunks have no more.
+        if len(candidate) > ("content" in candidate) + ("index" in candidate):
             self._read_rest(camel_keys(candidate))
 
     def _read_rest(self, candidate: JsonObject) -> None:
@@ -328,7 +334,10 @@ class GeminiDecoder(Decoder):
         self.parts.whole(_WHOLE, part)
 
     def _read_inline(self, blob: JsonObject) -> None:
-        data = media.standard_base64(str(blob.get("data") or ""), "response.inlineData")
+        try:
+            data = media.standard_base64(str(blob.get("data") or ""), "inlineData")
+        except GatewayError as error:
+            raise _malformed(f"media that cannot be read ({error.message})") from error
         media_type = media.media_type(blob.get("mimeType"), data)
         self._add_media(ir.Inline(media_type=media_type, data=data), media_type)
 
@@ -460,16 +469,12 @@ class GeminiObserver:
             self._broken = True  # not for us to judge: the client gets the bytes as they are
 
     def _look(self, data: bytes) -> None:
-        if b'"functionCall"' in data or b'"function_call"' in data:
-            self._has_calls = True
+        if not self._has_calls and b"unction" in data:
+            self._has_calls = b'"functionCall"' in data or b'"function_call"' in data
         if b"usageMetadata" in data or b"usage_metadata" in data:
             self._usage_frame = data
-        if (
-            b"inishReason" in data
-            or b'"error"' in data
-            or b"blockReason" in data
-            or b"finish_reason" in data
-        ):
+        # Either spelling; text that only looks like it costs one needless parse.
+        if b"inish" in data or b"block" in data or b'"error"' in data:
             self._read_end(_chunk(data))
 
     def _read_end(self, chunk: JsonObject) -> None:

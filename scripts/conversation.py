@@ -157,9 +157,10 @@ def fold(events: list[JsonObject]) -> list[JsonObject]:
             case "content_block_delta":
                 _apply(event["delta"], blocks[event["index"]], arguments, event["index"])
             case "error":
-                raise ConversationError(
-                    f"the stream ended in an error: {event['error']['message']}"
-                )
+                message = event["error"]["message"]
+                raise ConversationError(f"the stream ended in an error: {message}")
+            case _:
+                pass
     if not events or events[-1]["type"] != "message_stop":
         raise ConversationError("the stream broke off before its end")
     for index, text in arguments.items():
@@ -208,8 +209,9 @@ def _provider_request(body: JsonObject, known: int, *, first: bool) -> list[str]
 def _provider_chunks(frames: list[bytes]) -> Iterator[JsonObject | str]:
     for frame in frames:
         for line in frame.splitlines():
-            data = line.removeprefix(b"data: ")
-            yield data.decode() if data == b"[DONE]" else json.loads(data)
+            if line.startswith(b"data: "):
+                data = line.removeprefix(b"data: ")
+                yield data.decode() if data == b"[DONE]" else json.loads(data)
 
 
 def _tail(identity: str) -> str:

@@ -48,7 +48,11 @@ def answer(request: Request, reply: Reply) -> Awaitable[None] | None:
     compact = request.body.replace(b" ", b"")
     streaming = called.stream or b'"stream":true' in compact
     usage = b'"include_usage":true' in compact
-    rendered = _render(called.dialect.name, found[0].decode(), streaming, usage)
+    try:
+        rendered = _render(called.dialect.name, found[0].decode(), streaming, usage)
+    except ValueError as error:
+        reply.send(400, {}, f"fake provider: {error}".encode())
+        return None
     if rendered.delay_s and streaming:
         return _paced(rendered, reply)
     reply.raw(rendered.whole)

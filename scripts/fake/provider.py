@@ -167,6 +167,12 @@ class FakeProvider:
             item.verdict, item.reason = "rejected", rejection.message
             self._refuse(called, rejection, reply, item, request)
             item.outcome = "complete"
+        except Exception as error:
+            # A bug of the fake: show it to whoever tests against it instead of leaving the client waiting.
+            item.verdict, item.status = "rejected", 500
+            item.reason = f"fake provider crashed: {error!r}"
+            reply.close()
+            raise
         except asyncio.CancelledError:
             item.outcome = "broken" if reply.broken else "client_left"
             raise

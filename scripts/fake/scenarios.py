@@ -56,8 +56,8 @@ class Options:
     usage: str = "normal"
     cache_read: int = 0
     cache_write: int = 0
-    delay_ms: float = 0
-    first_delay_ms: float = 0
+    delay_ms: float = 0.0
+    first_delay_ms: float = 0.0
     chunk_bytes: int = 0
     comments: bool = False
     crlf: bool = False
@@ -67,7 +67,7 @@ class Options:
 
 def parse_options(text: str, base: Options, separator: str) -> Options:
     """Read `name=value` pairs; an unknown name or a value of the wrong type is a `ValueError`."""
-    known = {item.name: getattr(base, item.name) for item in fields(base)}
+    known = {item.name: item.default for item in fields(base)}
     changes: dict[str, Any] = {}
     for pair in filter(None, text.split(separator)):
         name, _, value = pair.strip().partition("=")

@@ -55,6 +55,9 @@ FINISH_OUT: Final[Mapping[ir.FinishReason, str]] = {
     ir.FinishReason.REFUSAL: "content_filter",
     ir.FinishReason.PAUSE: "length",
 }
+DECLINED: Final = frozenset({ir.FinishReason.REFUSAL, ir.FinishReason.CONTENT_FILTER})
+"""Reasons whose explanation is shown as the refusal when there is no text."""
+
 _NATURAL: Final = frozenset(
     {ir.FinishReason.STOP, ir.FinishReason.STOP_SEQUENCE, ir.FinishReason.TOOL_CALLS}
 )

@@ -40,7 +40,17 @@ _PLAIN_DELTA: Final = frozenset({"content", "role", "refusal"})
 class _Call:
     """A tool call that is being streamed; it opens once its name is known (STR-02)."""
 
-    __slots__ = ("call_id", "custom", "ended", "held", "key", "name", "pieces", "signature")
+    __slots__ = (
+        "call_id",
+        "custom",
+        "ended",
+        "held",
+        "key",
+        "name",
+        "opened",
+        "pieces",
+        "signature",
+    )
 
     def __init__(self, key: int) -> None:
         self.key = key
@@ -50,6 +60,7 @@ class _Call:
         self.signature: str | None = None
         self.pieces: list[str] = []  # all arguments text, to tell whether it is complete
         self.held: list[str] = []  # arguments that came before the name
+        self.opened = False
         self.ended = False
 
     @property
@@ -270,7 +281,7 @@ class ChatDecoder(Decoder):
             if other != key and other in self.parts:
                 self._end_part(other, signature)
         for call in self._calls:
-            if call.name and not call.ended and (call.custom or is_json(call.arguments)):
+            if call.opened and not call.ended and (call.custom or is_json(call.arguments)):
                 self._end_call(call)
 
     def _end_part(self, key: str, signature: str | None = None) -> None:
@@ -337,6 +348,7 @@ class ChatDecoder(Decoder):
             self.parts.start(key, ir.Reasoning())
             state = self._reading.state(ir.StateKind.GEMINI_SIGNATURE, call.signature)
             self.parts.end(key, state)
+        call.opened = True
         ref = self._reading.tool(call.name)
         made = ids.made_call_id(CALL_PREFIX, self._id, 0, call.key)
         self.parts.start(

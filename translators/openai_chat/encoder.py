@@ -16,6 +16,7 @@ from translators.grammar import Grammar
 from translators.losses import Losses
 from translators.openai_chat.answer import (
     CALL_PREFIX,
+    DECLINED,
     drop_part,
     finish_out,
     render_citation,
@@ -254,7 +255,6 @@ class ChatEncoder:
     def _finish(self, event: ir.Finish) -> bytes:
         self._ended = True
         out = []
-        refused = event.reason is ir.FinishReason.REFUSAL
         reason = finish_out(
             event.reason,
             self._losses,
@@ -262,7 +262,7 @@ class ChatEncoder:
             refused=bool(self._refusals),
             legacy=self._legacy,
         )
-        if refused and event.explanation and not self._refusals and not self._chars:
+        if event.reason in DECLINED and event.explanation and not (self._refusals or self._chars):
             explained = dumps({"refusal": event.explanation})
             out.append(self._chunk(escape_separators(explained)))
         delta = dumps({"annotations": self._annotations}) if self._annotations else b"{}"

@@ -1,4 +1,6 @@
-"""Errors of Chat Completions: reading an upstream's, writing a client's, and failures under status 200.
+"""Errors of Chat Completions: reading an upstream's, in all the shapes of its many servers, also under status 200.
+
+Writing is shared with the other OpenAI protocol, whose envelope is the same.
 
 Reference: https://platform.openai.com/docs/guides/error-codes (read 2026-11-21)
 """
@@ -10,7 +12,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from translators import errortext, retry
-from translators.errors import ErrorKind, ErrorReply, GatewayError
+from translators.errors import ErrorKind, GatewayError
+from translators.openai_errors import error_object, render_error
 from translators.sse import data_frame
 from translators.wire import Json, JsonObject
 
@@ -203,83 +206,10 @@ def _by_class(status: int) -> ErrorKind:
 # ---------------------------------------------------------------------------------------- writing
 
 
-class _Words(NamedTuple):
-    """How a kind is told to clients; `code` is used where the error has none of its own."""
-
-    status: int
-    type: str
-    code: str | None = None
-    retry: bool | None = None
-    """Official clients retry 409, 429 and 5xx unless told so."""
-
-
-_INVALID: Final = "invalid_request_error"
-_SERVER: Final = "server_error"
-
-WORDS: Final[Mapping[ErrorKind, _Words]] = {
-    ErrorKind.INVALID_REQUEST: _Words(400, _INVALID),
-    ErrorKind.UNTRANSLATABLE: _Words(400, _INVALID),
-    ErrorKind.CONTEXT_TOO_LONG: _Words(400, _INVALID, "context_length_exceeded"),
-    ErrorKind.CONTENT_POLICY: _Words(400, _INVALID, "content_policy_violation"),
-    ErrorKind.AUTHENTICATION: _Words(401, _INVALID, "invalid_api_key"),
-    ErrorKind.PERMISSION: _Words(403, _INVALID),
-    ErrorKind.NOT_FOUND: _Words(404, _INVALID, "model_not_found"),
-    ErrorKind.METHOD_NOT_ALLOWED: _Words(404, _INVALID),
-    ErrorKind.CONFLICT: _Words(409, _INVALID),
-    ErrorKind.TOO_LARGE: _Words(413, _INVALID, "request_too_large"),
-    ErrorKind.UNPROCESSABLE: _Words(422, _INVALID),
-    ErrorKind.CANCELLED: _Words(499, _SERVER),
-    ErrorKind.RATE_LIMITED: _Words(429, "rate_limit_error", "rate_limit_exceeded"),
-    ErrorKind.BILLING: _Words(429, "insufficient_quota", "insufficient_quota", retry=False),
-    ErrorKind.SERVER_ERROR: _Words(500, _SERVER),
-    ErrorKind.OVERLOADED: _Words(503, _SERVER, "overloaded"),
-    ErrorKind.TIMEOUT: _Words(504, _SERVER, "timeout"),
-    ErrorKind.UNREACHABLE: _Words(502, _SERVER, "bad_gateway"),
-    ErrorKind.UPSTREAM_REJECTED: _Words(502, _SERVER, "bad_gateway", retry=False),
-    ErrorKind.UPSTREAM_MALFORMED: _Words(502, _SERVER, "bad_gateway"),
-    ErrorKind.UPSTREAM_CUT: _Words(502, _SERVER, "bad_gateway"),
-    ErrorKind.MISCONFIGURED: _Words(500, _SERVER, retry=False),
-    ErrorKind.INTERNAL: _Words(500, _SERVER, retry=False),
-}
-"""Status, type and code for clients; section 17 of the portability rules."""
-
-_FIXED_CODES: Final = frozenset(
-    {
-        ErrorKind.CONTEXT_TOO_LONG,
-        ErrorKind.RATE_LIMITED,
-        ErrorKind.BILLING,
-        ErrorKind.UPSTREAM_REJECTED,
-        ErrorKind.OVERLOADED,
-        ErrorKind.TIMEOUT,
-    }
-)
-"""Kinds whose code clients act upon: an upstream's own word does not replace it."""
-
-
-def error_object(error: GatewayError) -> JsonObject:
-    """The `{"error": …}` object, of an HTTP body as of a stream event."""
-    words = WORDS[error.kind]
-    own = None if error.kind in _FIXED_CODES else error.code
-    return {
-        "error": {
-            "message": error.message,
-            "type": words.type,
-            "param": error.path,
-            "code": own or words.code,
-        }
-    }
-
-
-def render_error(error: GatewayError, request_id: str) -> ErrorReply:
-    """Write an error for a client of this protocol."""
-    words = WORDS[error.kind]
-    headers = {"x-request-id": request_id} | retry.retry_headers(error.retry_after_s)
-    if words.retry is not None:
-        headers["x-should-retry"] = "true" if words.retry else "false"
-    return ErrorReply(status=words.status, body=error_object(error), headers=headers)
-
-
 def render_stream_error(error: GatewayError, request_id: str) -> bytes:
-    """The event that ends a stream in failure; no `[DONE]` follows. The event has no place for the request id."""
+    """The event that ends a stream in failure; no `[DONE]` follows, and it has no place for the request id."""
     del request_id
-    return data_frame(error_object(error))
+    return data_frame({"error": error_object(error)})
+
+
+__all__ = ["parse_error", "parse_failure", "render_error", "render_stream_error"]

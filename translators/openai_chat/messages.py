@@ -293,28 +293,34 @@ class Conversation:
         """All messages; the leading system texts become one message (several are refused by many servers)."""
         parts = [part for message in leading for part in message.parts]
         if parts:
-            self._put(self._system_role, parts, leading[0].name if len(leading) == 1 else None)
+            self._put(self._system_role, parts, leading[0])
         for role, run in groupby(rest, key=lambda message: message.role):
             if role is ir.Role.ASSISTANT:
                 self._assistant(tuple(run))
                 continue
             for message in run:
                 if role is ir.Role.SYSTEM:
-                    self._put(self._system_role, message.parts, message.name)
+                    self._put(self._system_role, message.parts, message)
                 else:
                     self._user(message)
         return self._wire
 
-    def _put(self, role: str, parts: Iterable[ir.Part], name: str | None) -> None:
+    def _put(self, role: str, parts: Iterable[ir.Part], source: ir.Message) -> None:
         content = self._writer.content(parts)
-        if not content:
+        if content:
+            wire: JsonObject = {"role": role, "content": content}
+            self._name(wire, source)
+            self._wire.append(wire)
+
+    def _name(self, wire: JsonObject, source: ir.Message) -> None:
+        if source.name is None:
             return
-        message: JsonObject = {"role": role, "content": content}
-        if name is not None and self._target.profile.openai_extras:
-            message["name"] = name
-        elif name is not None:
-            self._losses.give_up(Loss.HINT, "messages", "participant names were dropped")
-        self._wire.append(message)
+        if self._target.profile.openai_extras:
+            wire["name"] = source.name
+        else:
+            self._losses.give_up(
+                Loss.HINT, f"{source.path}.name", "the participant's name was dropped"
+            )
 
     def _user(self, message: ir.Message) -> None:
         """Tool messages first (SYS-18), then their media, then what the user says."""
@@ -328,7 +334,7 @@ class Conversation:
         if attached:
             self._wire.append({"role": "user", "content": attached})
         if spoken:
-            self._put("user", spoken, message.name)
+            self._put("user", spoken, message)
 
     def _tool(self, result: ir.ToolResult) -> list[JsonObject]:
         text, attached = self._writer.result(result)
@@ -352,8 +358,7 @@ class Conversation:
             wire["refusal"] = "\n\n".join(turn.refusals)
         elif turn.refusals:
             wire["content"] = "\n\n".join(filter(None, (turn.text, *turn.refusals)))
-        if run[0].name is not None and self._target.profile.openai_extras:
-            wire["name"] = run[0].name
+        self._name(wire, run[0])
         for foreign in turn.own:
             wire[foreign.type] = foreign.wire
         calls = [self._call(call, state) for call, state in turn.calls]

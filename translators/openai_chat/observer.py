@@ -22,9 +22,8 @@ _MARKERS: Final = (
     b'"finish_reason":"',
     b'"finish_reason": "',
     b'"error"',
-    b'"tool_calls":[{"',
-    b'"tool_calls": [{"',
 )
+_CALL_MARKERS: Final = (b'"tool_calls":[{', b'"tool_calls": [{', b'"function_call":{')
 
 
 class ChatObserver:
@@ -48,11 +47,13 @@ class ChatObserver:
                 None  # a frame beyond all limits: nothing more can be told of this stream
             )
             return
-        for frame in frames:
-            if frame.data == b"[DONE]":
+        for _, frame in frames:
+            if not self._calls and any(marker in frame for marker in _CALL_MARKERS):
+                self._calls = True
+            if frame == b"[DONE]":
                 self._ended = True
-            elif any(marker in frame.data for marker in _MARKERS):
-                self._look(frame.data)
+            elif any(marker in frame for marker in _MARKERS):
+                self._look(frame)
 
     @property
     def usage(self) -> ir.Usage:
@@ -86,9 +87,6 @@ class ChatObserver:
             self._look_at_choice(choices[0])
 
     def _look_at_choice(self, choice: JsonObject) -> None:
-        delta = choice.get("delta")
-        if isinstance(delta, dict) and delta.get("tool_calls"):
-            self._calls = True
         word = choice.get("finish_reason")
         if word in FAILED_WORDS:
             self._ended = True

@@ -15,6 +15,7 @@ from translators.errors import ErrorKind, GatewayError
 from translators.losses import Losses
 from translators.openai_chat.answer import (
     CALL_PREFIX,
+    DECLINED,
     arguments_of,
     drop_part,
     finish_in,
@@ -303,7 +304,7 @@ class _Message:
     def wire(self, candidate: ir.Candidate) -> JsonObject:
         """The `message` object."""
         refusal = "\n\n".join(self.refusals) or None
-        if candidate.finish_reason is ir.FinishReason.REFUSAL and not self._text:
+        if candidate.finish_reason in DECLINED and not self._text:
             refusal = refusal or candidate.explanation
         wire: JsonObject = {
             "role": "assistant",

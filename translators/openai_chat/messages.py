@@ -352,7 +352,7 @@ class Conversation:
 
     def _assistant(self, run: tuple[ir.Message, ...]) -> None:
         """One turn as one message: its calls must stand in the message before their results."""
-        turn = _Turn(run)
+        turn = _Turn(run, self._losses)
         wire: JsonObject = {"role": "assistant", "content": turn.text or None}
         if turn.refusals and self._target.profile.openai_extras:
             wire["refusal"] = "\n\n".join(turn.refusals)
@@ -439,33 +439,38 @@ class _Turn:
 
     __slots__ = ("calls", "own", "reasoning", "refusals", "text")
 
-    def __init__(self, run: tuple[ir.Message, ...]) -> None:
+    def __init__(self, run: tuple[ir.Message, ...], losses: Losses) -> None:
         self.reasoning: list[ir.Reasoning] = []
         self.refusals: list[str] = []
         self.calls: list[tuple[ir.ToolCall, ir.OpaqueState | None]] = []
         self.own: list[ir.Foreign] = []
         texts: list[str] = []
-        joined = False
+        before: ir.Part | None = None
         state: ir.OpaqueState | None = None
-        for message in run:
-            joined = False
-            for part in message.parts:
-                match part:
-                    case ir.Text() if joined:
-                        texts[-1] += part.text
-                    case ir.Text():
-                        texts.append(part.text)
-                    case ir.Refusal():
-                        self.refusals.append(part.text)
-                    case ir.Reasoning():
-                        self.reasoning.append(part)
-                        state = part.state
-                    case ir.ToolCall():
-                        self.calls.append((part, state))
-                        state = None
-                    case ir.Foreign():
-                        self.own.append(part)
-                    case _:
-                        pass  # `check_media` refuses pictures and sound of an assistant beforehand
-                joined = isinstance(part, ir.Text)
+        for part in (part for message in run for part in message.parts):
+            match part:
+                case ir.Text() if _continues(before, part):
+                    texts[-1] += part.text
+                case ir.Text():
+                    texts.append(part.text)
+                case ir.Refusal():
+                    self.refusals.append(part.text)
+                case ir.Reasoning():
+                    self.reasoning.append(part)
+                    state = part.state
+                case ir.ToolCall():
+                    self.calls.append((part, state))
+                    state = None
+                case ir.Foreign():
+                    self.own.append(part)
+                case _:
+                    losses.give_up(
+                        Loss.MEANING, part.path, "a model's own picture or sound cannot be replayed"
+                    )
+            before = part
         self.text = "\n\n".join(text for text in texts if text)
+
+
+def _continues(before: ir.Part | None, part: ir.Text) -> bool:
+    """Whether two texts are one sentence that citations cut in pieces: then nothing goes between."""
+    return isinstance(before, ir.Text) and bool(before.citations or part.citations)

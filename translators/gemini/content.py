@@ -15,7 +15,7 @@ from translators.errors import ErrorKind, GatewayError, invalid
 from translators.gemini import calls
 from translators.gemini.context import PROTOCOL, Context
 from translators.gemini.signatures import add_signature, read_signature
-from translators.gemini.spelling import ProtoFields
+from translators.gemini.spelling import ProtoFields, camel_deep
 from translators.losses import Action, Loss
 from translators.wire import Json, JsonObject, without_nulls
 
@@ -207,7 +207,7 @@ def _media(
     source: ir.Source, media_type: str | None, title: str | None, fields: ProtoFields
 ) -> ir.Image | ir.Document | ir.Audio | ir.Video:
     detail = _read_resolution(fields)
-    options = fields.json_object("videoMetadata")
+    options = camel_deep(fields.json_object("videoMetadata"))
     match (media_type or "").partition("/")[0]:
         case "image":
             return ir.Image(source=source, detail=detail, path=fields.path)
@@ -295,7 +295,11 @@ def join_code(first: ir.CodeRun, second: ir.CodeRun) -> ir.CodeRun | None:
 def server_tool_part(key: str, value: Json, path: str = "") -> ir.Foreign:
     """A call of a hosted tool or its answer, which only Gemini can say."""
     return ir.Foreign(
-        protocol=PROTOCOL, type=key, wire={key: value}, rule=SERVER_TOOL_RULE, path=path
+        protocol=PROTOCOL,
+        type=key,
+        wire={key: camel_deep(value)},
+        rule=SERVER_TOOL_RULE,
+        path=path,
     )
 
 
@@ -305,7 +309,7 @@ def transcription_part(value: Json, path: str = "") -> ir.Foreign:
     return ir.Foreign(
         protocol=PROTOCOL,
         type="audioTranscription",
-        wire={"audioTranscription": value},
+        wire={"audioTranscription": camel_deep(value)},
         rule=TRANSCRIPTION_RULE,
         readable=text if isinstance(text, str) else None,
         path=path,

@@ -15,6 +15,7 @@ from translators.fields import Fields
 from translators.wire import Json, JsonObject
 
 _UNDERSCORE: Final = re.compile(r"_+([a-z0-9])")
+_MAPS: Final = frozenset({"args", "response", "headers", "labels", "metadata"})
 
 
 def camel(key: str) -> str:
@@ -30,6 +31,18 @@ def camel_keys(message: JsonObject) -> JsonObject:
         if "_" in key:
             return {camel(key): value for key, value in message.items()}
     return message
+
+
+def camel_deep(value: Json) -> Json:
+    """A message and the messages in it in camelCase; maps of the user's own (`_MAPS`) stay as they are."""
+    if isinstance(value, list):
+        return [camel_deep(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: item if name in _MAPS else camel_deep(item)
+        for name, item in camel_keys(value).items()
+    }
 
 
 class ProtoFields(Fields):

@@ -12,7 +12,7 @@ from translators import freeform, ir, schema
 from translators.base import Target
 from translators.errors import ErrorKind, GatewayError, invalid
 from translators.gemini.context import PROTOCOL, Context
-from translators.gemini.spelling import ProtoFields
+from translators.gemini.spelling import ProtoFields, camel_deep
 from translators.losses import Action, Loss, Losses
 from translators.names import ToolNames
 from translators.schema import Dialect
@@ -82,7 +82,11 @@ def _parse_tool(item: ProtoFields, context: Context) -> list[ir.Tool]:
             search = ir.SearchOptions(blocked_domains=options.texts("excludeDomains"))
         found.append(
             ir.HostedTool(
-                kind=kind, protocol=PROTOCOL, wire={key: value}, search=search, path=options.path
+                kind=kind,
+                protocol=PROTOCOL,
+                wire={key: camel_deep(value)},
+                search=search,
+                path=options.path,
             )
         )
     found.extend(_parse_mcp(server) for server in item.items("mcpServers"))
@@ -129,7 +133,7 @@ def _parse_mcp(server: ProtoFields) -> ir.HostedTool:
     return ir.HostedTool(
         kind=ir.HostedKind.MCP,
         protocol=PROTOCOL,
-        wire={"mcpServers": [server.raw]},
+        wire={"mcpServers": [camel_deep(server.raw)]},
         mcp=mcp,
         path=server.path,
     )

@@ -1,0 +1,144 @@
+"""Optional: resolve the handlers of a hook once, instead of asking some 32 addons at each of 8 hooks of a request.
+
+Half of the CPU of a small request is that search (measured; 0.89 -> 0.45 ms). What handlers see is the same: order,
+sub-addons, async handlers, AddonHalt, an exception logged and the rest of that addon skipped. One thing differs: a
+handler assigned to an addon after the table was built is not seen before the next (un)registration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+import types
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from mitmproxy import addonmanager, exceptions, flow, hooks
+from mitmproxy.addonmanager import AddonManager, Loader
+
+log = logging.getLogger(__name__)
+
+NEEDED: Final = ("trigger_event", "handle_lifecycle", "register", "remove", "clear", "chain")
+REPLACED: Final = ("trigger_event", "handle_lifecycle")
+CLEARING: Final = ("register", "remove", "clear")
+
+type Handler = Callable[..., Awaitable[None] | None]
+type Groups = tuple[tuple[Handler, ...], ...]
+"""Per top-level addon, the handlers of one hook in it and its sub-addons."""
+
+
+def missing(manager: object) -> list[str]:
+    """The names that this module needs and mitmproxy does not have."""
+    names = [f"AddonManager.{name}" for name in NEEDED if not hasattr(manager, name)]
+    return names + [
+        f"addonmanager.{name}"
+        for name in ("traverse", "safecall")
+        if not hasattr(addonmanager, name)
+    ]
+
+
+class Dispatch:
+    """Replace the addon manager's search by a table that is thrown away whenever addons come or go."""
+
+    def __init__(self, on_failure: Callable[[list[Any]], None] = lambda args: None) -> None:
+        """`on_failure` hears the arguments of each hook in which some addon raised."""
+        self._on_failure = on_failure
+        self._table: dict[str, Groups] = {}
+        self._fields: dict[type, tuple[str, ...]] = {}
+        self._manager: AddonManager | None = None
+        self._chain: list[Any] | None = None
+        self._length = 0
+
+    # --- hooks
+
+    def load(self, loader: Loader) -> None:
+        """Install, or say why not."""
+        manager = loader.master.addons
+        if absent := missing(manager):
+            log.warning("cached hook dispatch is off: mitmproxy has no %s", ", ".join(absent))
+            return
+        self._manager = manager
+        for name in REPLACED:
+            setattr(manager, name, getattr(self, name))
+        for name in CLEARING:
+            setattr(manager, name, self._clearing(getattr(manager, name)))
+
+    def done(self) -> None:
+        """Give mitmproxy its own methods back."""
+        if self._manager is not None:
+            for name in (*REPLACED, *CLEARING):
+                self._manager.__dict__.pop(name, None)
+            self._manager = None
+
+    # --- what the addon manager does from now on
+
+    async def trigger_event(self, event: hooks.Hook) -> None:
+        """Run a hook in all addons."""
+        groups = self._groups(event.name)
+        if not groups:
+            return
+        args = self._args(event)
+        for handlers in groups:
+            try:
+                for handler in handlers:
+                    pending = handler(*args)
+                    if pending is not None and inspect.isawaitable(pending):
+                        await pending
+            except exceptions.AddonHalt:
+                return
+            except Exception:  # logged by mitmproxy, in its own words
+                self._on_failure(args)
+                with addonmanager.safecall():
+                    raise
+
+    async def handle_lifecycle(self, event: hooks.Hook) -> None:
+        """Run a hook, then `update` if it was about a flow."""
+        await self.trigger_event(event)
+        subject = self._args(event)[0]
+        if isinstance(subject, flow.Flow) and self._groups("update"):
+            await self.trigger_event(hooks.UpdateHook([subject]))
+
+    # --- the tables
+
+    def _args(self, event: hooks.Hook) -> list[Any]:
+        names = self._fields.get(type(event))
+        if names is None:
+            names = tuple(field.name for field in dataclasses.fields(event))  # type: ignore[arg-type]
+            self._fields[type(event)] = names
+        return [getattr(event, name) for name in names]
+
+    def _groups(self, name: str) -> Groups:
+        manager = self._manager
+        if manager is None:
+            return ()
+        if self._chain is not manager.chain or self._length != len(manager.chain):
+            self._table.clear()
+            self._chain, self._length = manager.chain, len(manager.chain)
+        groups = self._table.get(name)
+        if groups is None:
+            groups = self._table[name] = tuple(
+                group for top in manager.chain if (group := _handlers(top, name))
+            )
+        return groups
+
+    def _clearing[**P, T](self, method: Callable[P, T]) -> Callable[P, T]:
+        def clear_around(*args: P.args, **kwargs: P.kwargs) -> T:
+            self._table.clear()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self._table.clear()
+
+        return clear_around
+
+
+def _handlers(top: object, name: str) -> tuple[Handler, ...]:
+    found: list[Handler] = []
+    for addon in addonmanager.traverse([top]):
+        handler = getattr(addon, name, None)
+        if callable(handler):
+            found.append(handler)
+        elif handler and not isinstance(handler, types.ModuleType):
+            raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
+    return tuple(found)

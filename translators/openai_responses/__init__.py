@@ -18,7 +18,7 @@ from typing import Final
 from urllib.parse import quote
 
 from translators import base, ir
-from translators.errors import ErrorReply, GatewayError
+from translators.errors import ErrorKind, ErrorReply, GatewayError
 from translators.losses import Losses
 from translators.openai_responses import errors, request, response, upstream
 from translators.openai_responses.content import PROTOCOL
@@ -33,8 +33,8 @@ _PATHS: Final[Mapping[base.Operation, str]] = {
     base.Operation.COUNT_TOKENS: "/responses/input_tokens",
     base.Operation.LIST_MODELS: "/models",
     base.Operation.COMPACT: "/responses/compact",
+    base.Operation.GET_MODEL: "/models/{model}",
     base.Operation.RESPONSE_ITEM: "/responses",
-    base.Operation.LEGACY_COMPLETION: "/completions",
 }
 
 
@@ -90,10 +90,14 @@ class ResponsesTranslator:
         return errors.error_event(error, 0)
 
     def upstream_path(self, operation: base.Operation, model: str, stream: bool) -> str:
-        """See Translator."""
-        if operation is base.Operation.GET_MODEL:
-            return f"/models/{quote(model, safe='')}"
-        return _PATHS[operation]
+        """See Translator; `METHOD_NOT_ALLOWED` for the legacy completions, which are no part of this API."""
+        path = _PATHS.get(operation)
+        if path is None:
+            raise GatewayError(
+                ErrorKind.METHOD_NOT_ALLOWED,
+                f"the Responses API has no endpoint for {operation.value}",
+            )
+        return path.format(model=quote(model, safe=""))
 
     def usage(self, body: JsonObject) -> ir.Usage:
         """See Translator."""

@@ -248,8 +248,8 @@ def _logprobs(fields: Fields, unshared: list[ir.Unshared]) -> int | None:
 
 
 def _end_user(fields: Fields) -> str | None:
-    identifier = fields.optional_text("safety_identifier")
-    return identifier or fields.optional_text("user")
+    identifier, user = fields.optional_text("safety_identifier"), fields.optional_text("user")
+    return identifier or user
 
 
 def _metadata(fields: Fields) -> dict[str, str]:

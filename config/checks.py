@@ -83,6 +83,11 @@ def check(config: Config, written: WrittenConfig) -> Iterator[Issue]:
 def _check_tenant(tenant: Tenant, path: KeyPath, written: Written) -> Iterator[Issue]:
     yield from _check_client_keys(tenant, path)
     presets = load_presets()
+    spelled: dict[str, str] = {}
+    for name in written.providers or tenant.providers:
+        if (other := spelled.setdefault(name.casefold(), name)) != name:
+            path_here = (*path, "providers", name)
+            yield Issue(path_here, f'a second "{other}"', "names that differ by more than case")
     for name, entry in tenant.providers.items():
         here = (*path, "providers", name)
         preset = presets.get(entry.preset) if entry.preset is not None else None

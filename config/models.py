@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, PrivateAttr, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
 from config.patterns import by_specificity, is_pattern, matches
 from config.payload import PayloadRule, could_apply
@@ -19,8 +20,8 @@ from config.prices import price_table
 from config.profiles import ProfilePatch, merge
 from config.providers import Prices, ProviderConfig
 from config.routing import ClientKey, ModelConfig, RouteConfig, Strategy, Tenant, When
-from config.runtime import Provider, build_provider, secrets_of
-from config.secrets import Secret, SecretValue
+from config.runtime import Provider, build_provider, secrets_of, url_passwords
+from config.secrets import UNRESOLVED, Secret, SecretValue
 from config.section import Name, ProxyUrl, Section
 from config.settings import (
     Admin,
@@ -62,7 +63,6 @@ DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 CACHE_SIZE: Final = 4096
 CUSTOM_PRESET: Final = "custom"
 """What is known of a provider that names no preset."""
-LOOPBACK_NAMES: Final = ("localhost", "::1")
 
 
 def _listen(value: Any) -> Any:
@@ -85,7 +85,7 @@ class Config(Tenant):
     """How much a translation may give up: `strict`, `balanced` or `max_compat`."""
     namespaces: Mapping[Name, Tenant] = {}
     """Tenants under `/namespaces/<name>/…`, each with keys, providers, models and routes of its own."""
-    proxy: ProxyUrl | None = None
+    proxy: ProxyUrl | None = Field(default=None, repr=False)
     """The outbound proxy for all providers; absent = the environment's."""
     timeouts: Timeouts = Timeouts()
     """How long to wait."""
@@ -168,8 +168,12 @@ class Config(Tenant):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        host = self.listen_host
-        return host in LOOPBACK_NAMES or host.startswith("127.")
+        if self.listen_host == "localhost":
+            return True
+        try:
+            return ip_address(self.listen_host).is_loopback
+        except ValueError:
+            return False
 
     # -- who asks
 
@@ -298,18 +302,17 @@ class Config(Tenant):
     @cached_property
     def secret_values(self) -> tuple[str, ...]:
         """Every secret, the longest first: what a redactor replaces."""
-        found: list[Secret] = [key.key for key in self.client_keys]
+        secrets: list[Secret | None] = [key.key for key in self.client_keys]
         entries = [*self.providers.values()]
         for tenant in self.namespaces.values():
-            found.extend(key.key for key in tenant.client_keys)
+            secrets.extend(key.key for key in tenant.client_keys)
             entries.extend(tenant.providers.values())
-        for entry in entries:
-            found.extend(secrets_of(entry))
-        found.extend(hook.authorization for hook in self.hooks if hook.authorization is not None)
-        optional = (self.admin.key, self.database_url, self.redis_url)
-        found.extend(secret for secret in optional if secret is not None)
-        values = {secret.get_secret_value() for secret in found}
-        return tuple(sorted(values, key=lambda value: (-len(value), value)))
+        secrets.extend(hook.authorization for hook in self.hooks)
+        secrets.extend((self.admin.key, self.database_url, self.redis_url))
+        values = {secret.get_secret_value() for secret in secrets if secret is not None}
+        values.update(value for entry in entries for value in secrets_of(entry))
+        values.update(url_passwords(self.proxy))
+        return tuple(sorted(values - {UNRESOLVED}, key=lambda value: (-len(value), value)))
 
 
 def _keep[K, V](cache: dict[K, V], key: K, value: V) -> None:

@@ -11,12 +11,13 @@ type KeyPath = tuple[str | int, ...]
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET_NAMES: Final = re.compile(
-    r"key|secret|token|password|authorization|headers|cookie|_url$|proxy|credential|json",
+    r"key|secret|token|password|authorization|headers|cookie|database_url|redis_url|proxy|credential|json",
     re.IGNORECASE,
 )
 _SECRET_LOOKS: Final = re.compile(
     r"(sk-|sk_|gsk_|xai-|pplx-|gh[a-z]_|AIza|AQ\.|tp-|Bearer )|^(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_\-.+/=]{24,}$",
 )
+_URL_SECRETS: Final = re.compile(r"(?<=://)[^/?#]*@|[?#].*")
 MAX_SHOWN: Final = 60
 
 
@@ -82,6 +83,8 @@ def show_value(value: Any, path: KeyPath = ()) -> str:
         return str(value)[:MAX_SHOWN]
     if any(isinstance(step, str) and _SECRET_NAMES.search(step) for step in path):
         return "an empty text" if not value.strip() else "a text (not shown)"
+    if "://" in value:
+        value = _URL_SECRETS.sub("", value)
     if _SECRET_LOOKS.search(value):
         return "a text that looks like a key (not shown)"
     return f'"{value}"' if len(value) <= MAX_SHOWN else f'"{value[:MAX_SHOWN]}…"'

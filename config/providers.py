@@ -156,7 +156,7 @@ class KeyConfig(Section):
     """Models reached as `prefix/model` use this key only."""
     headers: Headers = Field(default_factory=dict)
     """Headers added to the requests of this key."""
-    proxy: ProxyUrl | None = None
+    proxy: ProxyUrl | None = Field(default=None, repr=False)
     """The outbound proxy of this key."""
     models: Strings = ()
     """Patterns of the models that it may be used for; [] = all."""
@@ -310,7 +310,7 @@ class ProviderConfig(ProviderFacts):
     """The resource or account name, for presets whose URL holds it."""
     deployment: str | None = None
     """The deployment, for URLs that hold it."""
-    proxy: ProxyUrl | None = None
+    proxy: ProxyUrl | None = Field(default=None, repr=False)
     """The outbound proxy; `direct` = none, whatever the global one is."""
     ca_file: FilePath | None = None
     """Certificates to trust there, beside the system's (PEM)."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from config.providers import ProviderConfig
 from config.secrets import SecretValue
@@ -224,12 +224,3 @@ class Tenant(Section):
     """The names that clients see: a target, a list of them, or candidates with a strategy."""
     routes: tuple[RouteConfig, ...] = ()
     """Rules that pick by what is asked; the first match wins."""
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        seen: dict[str, str] = {}
-        for name in self.providers:
-            other = seen.setdefault(name.casefold(), name)
-            if other != name:
-                raise ValueError(f"provider names that differ by more than case ({other}, {name})")
-        return self

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 from config.patterns import matches, matches_any, specificity
 from config.payload import PayloadRule
@@ -59,7 +60,7 @@ class Endpoint:
     protocol: ProtocolName
     base_url: str
     auth: AuthStyle
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     paths: Mapping[str, str] = field(default_factory=dict)
     betas: tuple[str, ...] | None = None
     models: tuple[str, ...] = ()
@@ -79,8 +80,8 @@ class ProviderKey:
     weight: float = 1.0
     priority: int = 0
     prefix: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    proxy: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxy: str | None = field(default=None, repr=False)
     models: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -109,7 +110,7 @@ class Provider:
     status_policy: StatusPolicy
     http2: bool
     envelope: str
-    proxy: str | None
+    proxy: str | None = field(repr=False)
     ca_file: Path | None
     model_prefix: str | None
     weight: float
@@ -348,8 +349,8 @@ def _keys(name: str, config: ProviderConfig) -> tuple[ProviderKey, ...]:
     )
 
 
-def secrets_of(config: ProviderConfig) -> list[Secret]:
-    """Every secret of an entry: keys, credentials, and the headers that look like one."""
+def secrets_of(config: ProviderConfig) -> list[str]:
+    """Every secret of an entry: keys, credentials, proxy passwords, and headers that look like one."""
     found = [key.key for key in config.api_keys]
     if config.api_key is not None:
         found.append(config.api_key)
@@ -362,4 +363,14 @@ def secrets_of(config: ProviderConfig) -> list[Secret]:
         for header, secret in headers.items():
             if secret.origin != "literal" or SECRET_HEADERS.search(header):
                 found.append(secret)
-    return found
+    proxies = (config.proxy, *(key.proxy for key in config.api_keys))
+    return [
+        *(secret.get_secret_value() for secret in found),
+        *(password for proxy in proxies for password in url_passwords(proxy)),
+    ]
+
+
+def url_passwords(url: str | None) -> list[str]:
+    """The password inside a URL, as it is written there and as it is meant."""
+    password = urlsplit(url).password if url else None
+    return list(dict.fromkeys((password, unquote(password)))) if password else []

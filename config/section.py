@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+)
+
+from config.secrets import SecretSources, resolve
 
 ProtocolName = Literal["openai_chat", "openai_responses", "anthropic", "gemini"]
 PROTOCOL_NAMES: Final[tuple[ProtocolName, ...]] = (
@@ -16,6 +27,7 @@ PROTOCOL_NAMES: Final[tuple[ProtocolName, ...]] = (
     "anthropic",
     "gemini",
 )
+_USER_INFO: Final = re.compile(r"(?<=://)[^/?#]*@")
 NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$"
 
 
@@ -45,6 +57,16 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _reference(value: Any, info: ValidationInfo) -> Any:
+    """A URL that holds a password may come from the environment, too."""
+    if isinstance(value, str) and value.startswith(("env:", "file:", "cmd:")):
+        sources = info.context if isinstance(info.context, SecretSources) else None
+        if sources is not None and not sources.resolve:
+            return "direct"
+        return resolve(value, sources).get_secret_value()
+    return value
+
+
 def _proxy_url(value: str) -> str:
     if value == "direct":
         return value
@@ -52,6 +74,11 @@ def _proxy_url(value: str) -> str:
     if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
         raise ValueError("`direct`, or an http, https, socks5 or socks5h URL")
     return value
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    return _USER_INFO.sub("", url)
 
 
 def _decimal(value: Any) -> Any:
@@ -65,7 +92,12 @@ type Statuses = Annotated[
     tuple[Annotated[int, Field(ge=100, le=599)], ...], BeforeValidator(_as_list)
 ]
 type HttpUrl = Annotated[str, AfterValidator(_http_url)]
-type ProxyUrl = Annotated[str, AfterValidator(_proxy_url)]
+type ProxyUrl = Annotated[
+    str,
+    BeforeValidator(_reference),
+    AfterValidator(_proxy_url),
+    PlainSerializer(without_password, return_type=str),
+]
 type Seconds = Annotated[float, Field(ge=0, le=86400 * 7)]
 type Count = Annotated[int, Field(ge=0)]
 type Positive = Annotated[int, Field(ge=1)]

@@ -141,7 +141,7 @@ class Budgets(Section):
 
         try:
             ZoneInfo(self.timezone)
-        except (OSError, ValueError) as error:
+        except (KeyError, OSError, ValueError) as error:
             raise ValueError("an IANA time zone such as `Europe/Oslo` in `timezone`") from error
         return self
 

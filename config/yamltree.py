@@ -69,9 +69,8 @@ def read_yaml(text: str, source: str, base: Path | None = None) -> Tree:
             loader.dispose()  # type: ignore[no-untyped-call, unused-ignore]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        found = error.problem or "something unreadable"
         line = mark.line + 1 if mark is not None else None
-        tree.problems.append(_problem(source, line, found, "valid YAML"))
+        tree.problems.append(_problem(source, line, *_syntax(error.problem)))
         return tree
     except yaml.YAMLError as error:
         tree.problems.append(_problem(source, None, str(error).splitlines()[0], "valid YAML"))
@@ -85,9 +84,25 @@ def read_yaml(text: str, source: str, base: Path | None = None) -> Tree:
 
 
 def parse_scalar(text: str) -> Any:
-    """One value as YAML reads it: for environment variables. Unreadable text stands for itself."""
+    """A value from an environment variable or option: a list or mapping in YAML's flow form, null, or text.
+
+    Numbers and booleans stay text, as the field that takes them knows best what they are.
+    """
+    text = text.strip()
+    if text in ("null", "~"):
+        return None
+    if not text.startswith(("[", "{")):
+        return text
     tree = read_yaml(text, "")
-    return text if tree.problems or (tree.value == {} and "{" not in text) else tree.value
+    return text if tree.problems else tree.value
+
+
+def _syntax(problem: str | None) -> tuple[str, str]:
+    """PyYAML's words, `expected X, but got Y` or `found Y`, as what was found and what was expected."""
+    expected, got, found = (problem or "something unreadable").partition(", but got ")
+    if got and expected.startswith("expected "):
+        return found.strip("'"), expected.removeprefix("expected ")
+    return expected.removeprefix("found "), "valid YAML"
 
 
 def _problem(source: str, line: int | None, found: str, expected: str) -> Problem:

@@ -52,7 +52,7 @@ class ItemParser:
         self._parts: list[ir.Part] = []
         self._phase: str | None = None
         self._path = ""
-        self._seen: set[str] = set()
+        self._seen: dict[str, list[JsonObject]] = {}
 
     def parse(self, items: list[Json]) -> None:
         """Take the whole array."""
@@ -72,10 +72,10 @@ class ItemParser:
         item_id = raw.get("id")
         if not isinstance(item_id, str) or not item_id or kind == "item_reference":
             return False
-        key = f"{item_id}\0{dump_text(raw)}"
-        if key in self._seen:
+        same_id = self._seen.setdefault(item_id, [])
+        if raw in same_id:
             return True
-        self._seen.add(key)
+        same_id.append(raw)
         return False
 
     # -- runs of items
@@ -171,8 +171,11 @@ class ItemParser:
         self.unshared.append(ir.Unshared(path=item.path, loss=Loss.VALUE, reason=reason))
         self._message(ir.Role.USER, (ir.Image(source=source, path=item.path),), item.path)
 
-    def _on_late_tools(self, kind: str, item: Fields) -> None:
-        # The tools were collected before the first item was read; only the place is lost.
+    def _on_late_tools(self, _kind: str, item: Fields) -> None:
+        # The tools were collected before the first item was read; only the place is lost, unless it
+        # was the very first one (Codex with the models that it knows).
+        if not self.messages and not self._parts:
+            return
         reason = "tools declared in mid-conversation were declared up front"
         self.unshared.append(ir.Unshared(path=item.path, loss=Loss.VALUE, reason=reason))
 

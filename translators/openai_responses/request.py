@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from translators import ir
-from translators.base import Call
+from translators.base import Call, Operation
 from translators.errors import ErrorKind, GatewayError, invalid
 from translators.fields import Fields
 from translators.losses import Loss
@@ -59,6 +59,8 @@ _PATHS: Final[Mapping[str, str]] = {
     "cache_prefix": "prompt_cache_options",
 }
 
+_PATHS_WITHOUT_OPTIONS: Final = {**_PATHS, "cache_prefix": "prompt_cache_key"}
+
 _NOT_STORED: Final = "refers to state that is not stored at this gateway"
 _LOCAL: Final = "is only possible at OpenAI"
 
@@ -97,7 +99,7 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
     fields = Fields(body)
     tools = ToolBox()
     tools.add(fields.items("tools"))
-    items = _input(fields)
+    items = _input(fields, call.operation)
     collect_late_tools(items, tools)
     parser = ItemParser(tools, seal)
     parser.parse(items)
@@ -131,7 +133,7 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
         store=fields.optional_bool("store"),
         cache_key=fields.optional_text("prompt_cache_key"),
         cache_prefix=_cache_prefix(fields, unshared),
-        paths=_PATHS,
+        paths=_PATHS if fields.raw.get("prompt_cache_options") else _PATHS_WITHOUT_OPTIONS,
     )
     request = _tool_call_limit(fields, request)
     unshared.extend(_other_unshared(fields))
@@ -141,13 +143,15 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
     return replace(request, unshared=tuple(unshared))
 
 
-def _input(fields: Fields) -> list[Json]:
+_STANDS_FOR_INPUT: Final = ("previous_response_id", "conversation", "prompt")
+
+
+def _input(fields: Fields, operation: Operation) -> list[Json]:
     value = fields.any("input")
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": value}]
-    if value is None and not any(
-        fields.raw.get(key) for key in ("previous_response_id", "conversation", "prompt")
-    ):
+    missing = value is None and not any(fields.raw.get(key) for key in _STANDS_FOR_INPUT)
+    if missing and operation is not Operation.COUNT_TOKENS:
         raise GatewayError(
             ErrorKind.INVALID_REQUEST, "input: required field is missing", path="input"
         )

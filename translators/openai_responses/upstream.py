@@ -28,6 +28,7 @@ from translators.wire import JsonObject, without_nulls
 
 MIN_OUTPUT_TOKENS: Final = 16
 MAX_USER_CHARS: Final = 128
+JSON_INSTRUCTION: Final = "Respond with a single JSON object and nothing else."
 _DEFAULT_FORMAT_NAME: Final = "response"
 _IMAGE_BELOW: Final = "[image attached below]"
 _MAX_TOP_LOGPROBS: Final = 20
@@ -54,6 +55,9 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     declared = tools.tools()
     writer = _InputWriter(request, target, losses, tools)
     instructions, items = writer.write()
+    if request.output is not None and _needs_json_word(request, request.output):
+        losses.warn(request.output.path, "the answer's form was also asked for in words")
+        items.append(_item("developer", [{"type": "input_text", "text": JSON_INSTRUCTION}]))
     text, wrapped = _text(request, target, losses)
     single_call = request.parallel_tool_calls is False and not target.profile.parallel_calls
     parallel = request.parallel_tool_calls if declared and not single_call else None
@@ -99,6 +103,17 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         stream=request.stream,
     )
     return Rendered(body=body, reading=reading)
+
+
+def _needs_json_word(request: ir.Request, output: ir.OutputFormat) -> bool:
+    """JSON mode is refused upstream when nothing in the conversation speaks of JSON."""
+    if output.kind is not ir.OutputKind.JSON_OBJECT:
+        return False
+    return not any(
+        isinstance(part, ir.Text) and "json" in part.text.lower()
+        for message in request.messages
+        for part in message.parts
+    )
 
 
 # -------------------------------------------------------------------------------------- scalars

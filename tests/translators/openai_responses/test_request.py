@@ -8,7 +8,7 @@ import pytest
 
 from tests.translators.openai_responses.support import CAPTURES, EXAMPLES, parse
 from translators import ir
-from translators.base import Call
+from translators.base import Call, Operation
 from translators.errors import ErrorKind, GatewayError
 from translators.losses import Loss
 from translators.openai_responses import TRANSLATOR
@@ -104,7 +104,7 @@ def test_tool_16_codex_with_a_model_that_it_knows() -> None:
     assert (result.call_id, len(result.content)) == (call.call_id, 2)
     assert request.reasoning == ir.ReasoningControl(level=ir.Level.LOW, summary=False)
     assert request.verbosity == "low"
-    assert ("input[0]", Loss.VALUE) in [(u.path, u.loss) for u in request.unshared]
+    assert "input[0]" not in {u.path for u in request.unshared}
     thought = next(p for m in request.messages for p in m.parts if isinstance(p, ir.Reasoning))
     assert thought.state is not None
     assert thought.state.kind is ir.StateKind.RESPONSES_ENCRYPTED
@@ -342,6 +342,13 @@ def test_max_tool_calls_limits_the_only_search() -> None:
     assert tool.search is not None
     assert tool.search.max_uses == 2
     assert request.unshared == ()
+
+
+def test_a_body_to_count_needs_no_input() -> None:
+    [example] = EXAMPLES["input_tokens_request"]
+    counted = Call(operation=Operation.COUNT_TOKENS)
+    assert TRANSLATOR.parse_request(example, counted, None).unshared == ()
+    assert TRANSLATOR.parse_request({"model": "m"}, counted, None).messages == ()
 
 
 def test_paths_lead_to_the_clients_fields() -> None:

@@ -122,6 +122,19 @@ def test_tool_16_tools_in_the_input_are_collected_and_the_first_wins() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "losses"),
+    [
+        pytest.param([], [], id="first item: nothing is lost"),
+        pytest.param(["hi"], [("input[1]", Loss.VALUE)], id="later: its place is lost"),
+    ],
+)
+def test_tool_16_the_place_of_late_tools(before: list[Any], losses: list[tuple[str, Loss]]) -> None:
+    late = {"type": "additional_tools", "role": "developer", "tools": [function("f")]}
+    request = parse({"input": [*before, late, "go"]})
+    assert [(u.path, u.loss) for u in request.unshared] == losses
+
+
 def test_a_tool_declared_twice_is_refused() -> None:
     with pytest.raises(GatewayError) as caught:
         tools_of(function("f"), function("f"))

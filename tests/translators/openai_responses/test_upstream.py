@@ -689,10 +689,16 @@ def test_a_root_that_is_no_object_is_wrapped() -> None:
     assert out.body["text"]["format"]["schema"]["properties"] == {"value": schema}
 
 
-def test_json_objects() -> None:
-    output = ir.OutputFormat(kind=ir.OutputKind.JSON_OBJECT)
-    request = hub_request(user("hi"), output=output)
-    assert render(request)["text"] == {"format": {"type": "json_object"}}
+def test_json_mode_speaks_of_json() -> None:
+    output = ir.OutputFormat(kind=ir.OutputKind.JSON_OBJECT, path="out")
+    silent = hub_request(user("hi"), output=output)
+    body = render(silent, Mode.STRICT)
+    assert body["text"] == {"format": {"type": "json_object"}}
+    assert [item["role"] for item in body["input"]] == ["user", "developer"]
+    assert reasons(silent) == ["out"]
+    spoken = hub_request(user("Give me JSON."), output=output)
+    assert len(render(spoken)["input"]) == 1
+    assert reasons(spoken) == []
 
 
 def test_logprobs_are_asked_for_with_an_include() -> None:

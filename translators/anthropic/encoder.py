@@ -40,7 +40,7 @@ _TEXT: Final = b'"type":"text_delta","text"'
 _THINKING: Final = b'"type":"thinking_delta","thinking"'
 _INPUT: Final = b'"type":"input_json_delta","partial_json"'
 _DELTA_END: Final = b"}}\n\n"
-_CALL_OR_REASONING: Final = (ir.ToolCall, ir.Reasoning)
+_KEPT: Final = (ir.ToolCall, ir.Reasoning, ir.Refusal)
 
 
 class AnthropicEncoder:
@@ -55,7 +55,7 @@ class AnthropicEncoder:
         self._part: ir.Part | None = None
         self._open = False  # whether the open part's block has begun
         self._head = b""  # everything of a delta frame in front of its text
-        self._pieces: list[str] = []  # text of the open call or reasoning
+        self._pieces: list[str] = []  # text of the open call, reasoning or refusal
         self._keeps = False
         self._quiet = False  # a freeform call: its input goes out whole
         self._has_call = False
@@ -164,7 +164,7 @@ class AnthropicEncoder:
     def _part_start(self, part: ir.Part) -> bytes:
         self._part = part
         self._open = False
-        self._keeps = isinstance(part, _CALL_OR_REASONING)
+        self._keeps = isinstance(part, _KEPT)
         self._quiet = False
         self._pieces.clear()
         match part:
@@ -233,6 +233,9 @@ class AnthropicEncoder:
                 return self._end_call(part, event.complete)
             case ir.Reasoning():
                 return self._end_reasoning(part, event.state)
+            case ir.Refusal():
+                self._refusal += "".join(self._pieces)
+                return self._block_stop() if self._open else b""
             case _:
                 return self._block_stop() if self._open else b""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from translators import ir
-from translators.errors import GatewayError, invalid
+from translators.errors import ErrorKind, GatewayError, invalid
 from translators.fields import Fields
 from translators.losses import Loss
 from translators.seal import Seal
@@ -47,6 +47,4 @@ class Intake:
 
 def required(path: str) -> GatewayError:
     """The error for a missing field, in the words that clients of this protocol know."""
-    error = invalid(path, "a value", None)
-    error.message = f"{path}: Field required"
-    return error
+    return GatewayError(ErrorKind.INVALID_REQUEST, f"{path}: Field required", path=path)

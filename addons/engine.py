@@ -20,8 +20,8 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
-from weakref import WeakKeyDictionary, WeakSet
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
@@ -41,8 +41,11 @@ from addons.contract import (
 )
 from addons.gateway_layer import GatewayLayer
 from addons.internals import ClientTLSLayer, ReverseProxy, handler_of
-from addons.phases import Inject, LocalStream
+from addons.phases import Connect, Inject, LocalStream
 from addons.selfcheck import self_check
+
+if TYPE_CHECKING:
+    from addons.pool import Pool
 
 __all__ = [
     "Attempt",
@@ -70,6 +73,9 @@ class Engine:
         self.clock = clock
         self.failed_flows: WeakSet[http.HTTPFlow] = WeakSet()
         """Flows of which some addon's hook raised; mitmproxy itself would carry on with them."""
+        self.layers: WeakValueDictionary[str, GatewayLayer] = WeakValueDictionary()
+        """By the id of the client connection."""
+        self.pool: Pool | None = None
         self._used: WeakSet[Server] = WeakSet()
         self._local_sources: WeakKeyDictionary[http.HTTPFlow, AsyncIterator[bytes]] = (
             WeakKeyDictionary()
@@ -126,7 +132,12 @@ class Engine:
 
     def make_layer(self, context: Context) -> GatewayLayer:
         """The HTTP layer of one client connection."""
-        return GatewayLayer(context, self)
+        made = self.layers[context.client.id] = GatewayLayer(context, self)
+        return made
+
+    def borrow(self, gateway_layer: GatewayLayer, want: Connect) -> Server | None:
+        """An idle upstream connection of another client, if the pool has one."""
+        return None if self.pool is None else self.pool.lend(gateway_layer, want)
 
     # --- hooks
 

@@ -171,15 +171,18 @@ class GatewayLayer(HttpLayer):
                         self.waiting_for_establishment[conn].append(event)
                         return
                 elif conn.connected and is_usable(top):
-                    yield from self.hand_over(event, conn)
+                    yield from self._hand_over(event, conn)
                     return
+            if (borrowed := self.engine.borrow(self, event)) is not None:
+                yield from self._hand_over(event, borrowed)
+                return
         yield from super().get_connection(event, reuse=False)
         offers = (b"h2", b"http/1.1") if event.http2 else (b"http/1.1",)
         for conn, waiting in self.waiting_for_establishment.items():
             if event in waiting:
                 conn.alpn_offers = offers
 
-    def hand_over(self, event: GetHttpConnection, conn: Connection) -> Commands[None]:
+    def _hand_over(self, event: GetHttpConnection, conn: Connection) -> Commands[None]:
         """Give a stream the connection that it asked for."""
         stream = self.command_sources.pop(event)
         yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (conn, None)))

@@ -16,6 +16,7 @@ from typing import Any
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 from mitmproxy import certs, http, options
 from mitmproxy.tools.dump import DumpMaster
 
@@ -451,7 +452,12 @@ class H2Upstream(asyncio.Protocol):
         self.transport.write(self.conn.data_to_send())  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        for event in self.conn.receive_data(data):
+        try:
+            events = self.conn.receive_data(data)
+        except h2.exceptions.ProtocolError:  # somebody speaks HTTP/1.1
+            self.transport.close()
+            return
+        for event in events:
             if isinstance(event, h2.events.RequestReceived):
                 self.streams[event.stream_id] = dict(event.headers)  # type: ignore[arg-type]
             elif isinstance(event, h2.events.DataReceived):

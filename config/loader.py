@@ -183,22 +183,16 @@ def _same_name(key: str, word: str) -> bool:
 def _merge(below: Layer, above: Layer) -> None:
     """Lay one layer over another: mappings key by key, everything else as a whole."""
 
-    def overlay(target: dict[str, Any], values: Mapping[str, Any], path: KeyPath) -> None:
+    def overlay(target: dict[str, Any], values: Mapping[str, Any]) -> None:
         for key, value in values.items():
-            here = (*path, key)
             old = target.get(key)
             if isinstance(value, dict) and isinstance(old, dict):
-                below.marks.setdefault(here, above.marks.get(here, below.marks[()]))
-                overlay(old, value, here)
-                continue
-            target[key] = value
-            for stale in [mark for mark in below.marks if mark[: len(here)] == here]:
-                del below.marks[stale]
-            for fresh, mark in above.marks.items():
-                if fresh[: len(here)] == here:
-                    below.marks[fresh] = mark
+                overlay(old, value)
+            else:
+                target[key] = value
 
-    overlay(below.value, above.value, ())
+    overlay(below.value, above.value)
+    below.marks.update(above.marks)
 
 
 def _validate(layer: Layer, sources: SecretSources) -> Config:

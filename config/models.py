@@ -264,8 +264,10 @@ class Config(Tenant):
     def prices(self, provider: str, model: str) -> Prices | None:
         """What the upstream's model costs: by the entry, else the preset, else the price table."""
         upstream = self.upstreams.get(provider)
-        own = upstream.prices(model) if upstream is not None else None
-        return own if own is not None else price_table().find(model)
+        if upstream is None:
+            return price_table().find(model)
+        own = upstream.prices(model)
+        return own if own is not None or not upstream.list_prices else price_table().find(model)
 
     def payload_rules(self, provider: str, model: str, protocol: str) -> tuple[PayloadRule, ...]:
         """The rules that may apply to bodies for this target: the provider's, then the general ones."""

@@ -49,6 +49,8 @@ class Preset(ProviderFacts):
     """The environment variable that messages suggest for the key."""
     key_optional: bool = False
     """True for servers that usually want no key."""
+    list_prices: bool = True
+    """Whether the general price table holds for its models; False for one's own servers."""
     base_url_required: bool = False
     """True when every user has an address of their own."""
     key_prefixes: tuple[KeyPrefix, ...] = ()

@@ -258,6 +258,12 @@ type Credential = Annotated[
 ]
 
 
+def _named(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    return value
+
+
 class ProviderFacts(Section):
     """What a preset and a provider entry both can say."""
 
@@ -271,8 +277,9 @@ class ProviderFacts(Section):
     """Query parameters added to every request (`api-version`)."""
     forward_headers: Strings = ()
     """Patterns of client headers passed on to this provider, beside the global ones."""
-    models: Mapping[str, ModelInfo] = {}
-    """What is known of its models, by name or pattern; all that fit are merged, the most specific last."""
+    models: Annotated[Mapping[str, ModelInfo], BeforeValidator(_named)] = {}
+    """What is known of its models, by name or pattern; all that fit are merged, the most specific last.
+    A list of names says only that they exist."""
     default_model: str | None = None
     """The model for clients that name none of it."""
     profile: ProfilePatch = ProfilePatch()

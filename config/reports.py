@@ -16,6 +16,15 @@ from config.section import Section
 
 _SHOULD_BE: Final = "Input should be "
 _VALUE_ERROR: Final = "Value error, "
+_PLAIN_WORDS: Final = {
+    "string_type": "a text (put it into quotes)",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
 
 
 def explain(
@@ -68,9 +77,7 @@ def _expected(item: Mapping[str, Any]) -> str:
         return "a value: this key is needed"
     for opening in (_SHOULD_BE, _VALUE_ERROR):
         message = message.removeprefix(opening)
-    if item["type"] == "string_type":
-        message += " (put it into quotes)"
-    return message
+    return _PLAIN_WORDS.get(item["type"], message)
 
 
 def _words(expected: str) -> list[str]:

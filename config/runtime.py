@@ -109,6 +109,7 @@ class Provider:
     status_rules: tuple[StatusRule, ...]
     status_policy: StatusPolicy
     http2: bool
+    list_prices: bool
     envelope: str
     proxy: str | None = field(repr=False)
     ca_file: Path | None
@@ -197,6 +198,7 @@ def build_provider(
         status_rules=status_rules,
         status_policy=StatusPolicy((*status_rules, *rules)),
         http2=_first(config.http2, preset.http2 if preset else None, True),
+        list_prices=preset is None or preset.list_prices,
         envelope=_envelope(config, preset),
         proxy=config.proxy,
         ca_file=config.ca_file,

@@ -218,6 +218,22 @@ def only(text: str) -> str:
             "f.yaml:1: budgets: found a mapping of timezone, expected an IANA time zone such as `Europe/Oslo` in `timezone`",
             id="a time zone that does not exist",
         ),
+        pytest.param(
+            "namespaces:\n  t:\n    providers: {a: {preset: ollama}}\n    models:\n      x: b/m\n    routes: [{use: y}]",
+            'f.yaml:5: namespaces.t.models.x: found "b/m", expected a provider\'s name before the slash (providers: a)\n'
+            'f.yaml:6: namespaces.t.routes[0].use: found "y", expected `provider/model` or a name of `models`',
+            id="a tenant's alias to nowhere",
+        ),
+        pytest.param(
+            "providers: [a]",
+            "f.yaml:1: providers: found a list of 1, expected a mapping",
+            id="a list for a mapping",
+        ),
+        pytest.param(
+            "models: {x: 5}",
+            "f.yaml:1: models.x: found 5, expected a mapping",
+            id="a number for a model",
+        ),
         pytest.param("- a", "f.yaml: found a list of 1, expected a mapping of settings", id="a list"),
     ],
 )  # fmt: skip

@@ -109,3 +109,9 @@ providers:
     assert table.output == 25
     assert config.prices("a", "unheard-of") is None
     assert config.prices("nobody", "claude-opus-5") is not None
+
+
+def test_ones_own_server_has_no_list_prices() -> None:
+    config = loads("providers: {mine: {preset: vllm}, theirs: {preset: together, api_key: k}}")
+    assert config.prices("mine", "claude-opus-5") is None
+    assert config.prices("theirs", "claude-opus-5") is not None

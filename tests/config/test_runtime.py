@@ -179,3 +179,7 @@ def test_rules_about_failures_come_from_entry_preset_and_table_in_this_order() -
     assert found.status_policy.decide(403, "bad API key").action == "final"
     assert found.status_policy.decide(403, "bad credentials").action == "cool_key"
     assert found.status_policy.decide(403, "other").action == "cool_key_model"
+
+
+def test_models_may_be_a_list_of_names() -> None:
+    assert provider("preset: groq, api_key: k, models: [one, two]").known_models == ("one", "two")

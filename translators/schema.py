@@ -6,6 +6,8 @@ the question whether anything must be done. Input is never modified.
 
 from __future__ import annotations
 
+from typing import Final
+
 from translators.schema_convert import convert
 from translators.schema_fits import fits_anthropic, fits_openai_strict
 from translators.schema_nodes import (
@@ -36,6 +38,9 @@ __all__ = [
     "wrap_root",
 ]
 
+_MAX_ROOT_BRANCHES: Final = 1000
+"""Most schemas that are looked at to merge the unions of a root."""
+
 
 def function_parameters(schema: JsonObject | None, *, openapi: bool) -> JsonObject:
     """A tool's schema as C, R (non-strict) and A take it: any JSON Schema, but always an object at the root.
@@ -44,7 +49,7 @@ def function_parameters(schema: JsonObject | None, *, openapi: bool) -> JsonObje
     unions (merged), G's OpenAPI flavour. A root of another type goes under `value`.
     """
     node = repaired(from_openapi(schema) if openapi and schema else schema or {})
-    node = _without_root_unions(node, node, frozenset())
+    node = _RootUnions(node).merged(node, frozenset())
     kinds = types(node)
     if (kinds and "object" not in kinds) or any(key in node for key in UNIONS):
         return wrap_root(node)
@@ -54,52 +59,64 @@ def function_parameters(schema: JsonObject | None, *, openapi: bool) -> JsonObje
     return {"type": "object", **rest}
 
 
-def _without_root_unions(node: JsonObject, root: JsonObject, seen: frozenset[str]) -> JsonObject:
-    """An object schema in place of a root `$ref`, `anyOf`, `oneOf` or `allOf` (TOOL-09)."""
-    ref = node.get("$ref")
-    if isinstance(ref, str):
-        target = resolve(root, ref) if ref not in seen and len(seen) < MAX_REFS else None
-        siblings = {key: value for key, value in node.items() if key != "$ref"}
-        node = _without_root_unions({**(target or {}), **siblings}, root, seen | {ref})
-    for key in UNIONS:
-        branches = node.get(key)
-        if isinstance(branches, list):
-            node = _union_merged(node, key, branches, root, seen)
-    return node
+class _RootUnions:
+    """Put an object schema in place of a root `$ref`, `anyOf`, `oneOf` or `allOf` (TOOL-09)."""
 
+    def __init__(self, root: JsonObject) -> None:
+        self._root = root
+        self._left = _MAX_ROOT_BRANCHES
 
-def _union_merged(
-    node: JsonObject, key: str, branches: list[Json], root: JsonObject, seen: frozenset[str]
-) -> JsonObject:
-    out = {name: value for name, value in node.items() if name != key}
-    if len(seen) >= MAX_REFS:
+    def merged(self, node: JsonObject, seen: frozenset[str]) -> JsonObject:
+        """The schema with its own unions merged; `seen` holds the references on the way to it."""
+        self._left -= 1
+        ref = node.get("$ref")
+        if isinstance(ref, str):
+            follow = ref not in seen and len(seen) < MAX_REFS and self._left > 0
+            target = resolve(self._root, ref) if follow else None
+            siblings = {key: value for key, value in node.items() if key != "$ref"}
+            node = self.merged({**(target or {}), **siblings}, seen | {ref})
+        for key in UNIONS:
+            branches = node.get(key)
+            if isinstance(branches, list):
+                node = self._union(node, key, branches, seen)
+        return node
+
+    def _union(
+        self, node: JsonObject, key: str, branches: list[Json], seen: frozenset[str]
+    ) -> JsonObject:
+        out = {name: value for name, value in node.items() if name != key}
+        flat = [
+            self.merged(item, seen)
+            for item in branches
+            if isinstance(item, dict) and types(item) != ["null"] and self._left > 0
+        ]
+        objects = [item for item in flat if "properties" in item or "object" in types(item)]
+        speaks_of_objects = objects or "properties" in out or "object" in types(out)
+        if flat and not speaks_of_objects and not any("required" in item for item in flat):
+            return node  # a union of scalars: the caller wraps it
+        properties: JsonObject = dict(out.get("properties") or {})
+        for item in objects:
+            for name, schema in (item.get("properties") or {}).items():
+                known = name in properties
+                properties[name] = _either(properties[name], schema) if known else schema
+        out["type"] = "object"
+        out["properties"] = properties
+        required = _required(key, [item.get("required", []) for item in flat])
+        required.update(out.get("required", []))
+        if kept := [name for name in properties if name in required]:
+            out["required"] = kept
+        if objects and "additionalProperties" not in out:
+            if all(item.get("additionalProperties") is False for item in objects):
+                out["additionalProperties"] = False
         return out
-    flat = [
-        _without_root_unions(item, root, seen | {f"{key} {place}"})
-        for place, item in enumerate(branches)
-        if isinstance(item, dict) and types(item) != ["null"]
-    ]
-    objects = [item for item in flat if "properties" in item or "object" in types(item)]
-    speaks_of_objects = objects or "properties" in out or "object" in types(out)
-    if flat and not speaks_of_objects and not any("required" in item for item in flat):
-        return node  # a union of scalars: the caller wraps it
-    properties: JsonObject = dict(out.get("properties") or {})
-    for item in objects:
-        for name, schema in (item.get("properties") or {}).items():
-            properties[name] = _either(properties[name], schema) if name in properties else schema
-    required = [set(item.get("required", [])) for item in flat]
-    common = set[str]()
-    if required:
-        common = set.union(*required) if key == "allOf" else set.intersection(*required)
-    common |= set(out.get("required", []))
-    out["type"] = "object"
-    out["properties"] = properties
-    if kept := [name for name in properties if name in common]:
-        out["required"] = kept
-    if objects and "additionalProperties" not in out:
-        if all(item.get("additionalProperties") is False for item in objects):
-            out["additionalProperties"] = False
-    return out
+
+
+def _required(key: str, branches: list[list[str]]) -> set[str]:
+    """What all of the branches ask for, or with `allOf` any of them."""
+    sets = [set(names) for names in branches]
+    if not sets:
+        return set()
+    return set.union(*sets) if key == "allOf" else set.intersection(*sets)
 
 
 def _either(one: Json, other: Json) -> Json:

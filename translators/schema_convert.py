@@ -20,6 +20,7 @@ from translators.schema_nodes import (
     UNIONS,
     allows_null,
     definition_name,
+    map_children,
     nullable,
     repaired,
     resolve,
@@ -44,6 +45,7 @@ def convert(schema: JsonObject, dialect: Dialect, path: str, losses: Losses) -> 
 
 
 _SCALARS: Final = ("string", "number", "boolean")
+_SHAPES: Final = frozenset({"type", "anyOf", "enum", "const"})
 _CONDITIONS: Final = frozenset({"required", "not", "description", "title"})
 """Branches with nothing but these state which properties go together."""
 
@@ -63,10 +65,6 @@ class _Converter:
             **(root.get("definitions") or {}),
             **(root.get("$defs") or {}),
         }
-        self.back_edges = (
-            back_edges(self.definitions) if dialect is Dialect.ANTHROPIC else frozenset()
-        )
-        self.definition: str | None = None  # the one that is being converted
         self.wanted: list[str] = []
         self.active: list[str] = []  # references that are being inlined
         self.nodes = 0
@@ -76,8 +74,10 @@ class _Converter:
         out = self.node(self._root(), 0)
         done: JsonObject = {}
         for name in self.wanted:  # grows while definitions are converted
-            self.definition = name
             done[name] = self.node(self.definitions[name], 1)
+        if self.dialect is Dialect.ANTHROPIC:
+            for name, target in back_edges(done):
+                done[name] = self.without_ref(done[name], "#/$defs/" + _pointer(target))
         if done:
             out["$defs"] = {name: done[name] for name in self.definitions if name in done}
         return out
@@ -105,7 +105,11 @@ class _Converter:
         if not isinstance(node, dict):
             return self.anything({})
         if isinstance(node.get("allOf"), list):
-            node = self.merged(node)
+            node, followed = self.merged(node)
+            self.active.extend(followed)
+            made = self.node(node, depth + 1)
+            del self.active[len(self.active) - len(followed) :]
+            return made
         if isinstance(node.get("$ref"), str):
             return self.reference(node, depth)
         if node.get("nullable") is True and not self.is_openapi:
@@ -128,6 +132,8 @@ class _Converter:
             self.close_object(node, out, notes)
         if "array" in kinds and "items" not in out and self.dialect is not Dialect.GEMINI_JSON:
             out["items"] = self.anything({})
+        if self.dialect is not Dialect.GEMINI_JSON and not _SHAPES.intersection(out):
+            out |= self.anything(node)
         if notes:
             told = out.get("description")
             said = dump_text(notes)
@@ -411,12 +417,21 @@ class _Converter:
             return self.inlined(ref, target, siblings, depth)
         if name is None:
             return _with_siblings({"$ref": "#"}, siblings)
-        if (self.definition, name) in self.back_edges:
-            return self.cut("a recursive `$ref`")
         if name not in self.wanted:
             self.wanted.append(name)
         kept = {key: value for key, value in siblings.items() if key in ("title", "description")}
         return _with_siblings({"$ref": "#/$defs/" + _pointer(name)}, kept)
+
+    def without_ref(self, node: Json, ref: str) -> Json:
+        """A converted schema with one of its references cut."""
+        if not isinstance(node, dict):
+            return node
+        if node.get("$ref") == ref:
+            return self.cut("a recursive `$ref`")
+        return {
+            key: map_children(key, value, lambda child: self.without_ref(child, ref))
+            for key, value in node.items()
+        }
 
     def inlined(self, ref: str, target: JsonObject, siblings: JsonObject, depth: int) -> JsonObject:
         """The schema behind a reference, in its place."""
@@ -427,32 +442,39 @@ class _Converter:
         self.active.pop()
         return made
 
-    def merged(self, node: JsonObject) -> JsonObject:
-        """A schema with its `allOf` merged in; closed objects inside `allOf` would exclude each other."""
+    def merged(self, node: JsonObject) -> tuple[JsonObject, list[str]]:
+        """A schema with its `allOf` merged in, and the references that were followed for it.
+
+        It is never kept as it is: closed objects inside `allOf` would exclude each other.
+        """
         out = {key: value for key, value in node.items() if key != "allOf"}
         queue = [(branch, 0) for branch in reversed(node["allOf"])]
         if len(queue) == 1 and ANNOTATIONS.issuperset(out):
-            return {**queue[0][0], **out} if isinstance(queue[0][0], dict) else out
-        refused: list[Json] = []
+            return ({**queue[0][0], **out} if isinstance(queue[0][0], dict) else out), []
+        followed: dict[str, None] = {}  # merging a definition twice changes nothing
+        refused = False
         while queue:
             branch, level = queue.pop()
             if not isinstance(branch, dict):
                 continue
             ref = branch.get("$ref")
-            target = resolve(self.root, ref) if isinstance(ref, str) else None
-            if target is not None and level < MAX_REFS:
-                rest = {key: value for key, value in branch.items() if key != "$ref"}
-                branch = {**target, **rest}
+            if isinstance(ref, str):
+                branch = {key: value for key, value in branch.items() if key != "$ref"}
+                if ref in self.active or len(self.active) >= MAX_REFS:
+                    refused = True
+                elif ref not in followed:
+                    followed[ref] = None
+                    branch = {**(resolve(self.root, ref) or {}), **branch}
             deeper = branch.get("allOf")
             if isinstance(deeper, list) and level < MAX_REFS:
                 queue.extend((item, level + 1) for item in reversed(deeper))
-                branch = {key: value for key, value in branch.items() if key != "allOf"}
-            self.nodes += 1
-            if self.nodes > MAX_NODES or not _merge_into(out, branch):
-                refused.append(branch)
+            branch = {key: value for key, value in branch.items() if key != "allOf"}
+            refused = not _merge_into(out, branch) or refused
         if refused:
-            self.lose(Loss.MEANING, "a branch of `allOf` contradicts the others; it was dropped")
-        return out
+            self.lose(
+                Loss.MEANING, "a branch of `allOf` that cannot be merged was dropped from a schema"
+            )
+        return out, list(followed)
 
 
 type _Step = Callable[[_Converter, JsonObject, JsonObject, JsonObject, int], None]

@@ -107,10 +107,10 @@ def _node_fits(node: Json, dialect: Dialect, root: JsonObject) -> bool:
     return bool(kinds) or any(key in node for key in ("anyOf", "allOf", "enum", "const"))
 
 
-def back_edges(definitions: JsonObject) -> frozenset[tuple[str | None, str]]:
+def back_edges(definitions: JsonObject) -> list[tuple[str, str]]:
     """References between definitions that close a circle, found by one walk in order."""
     targets = {name: _referred(schema, definitions) for name, schema in definitions.items()}
-    found: set[tuple[str | None, str]] = set()
+    found: list[tuple[str, str]] = []
     finished: set[str] = set()
     for first in definitions:
         if first in finished:
@@ -125,11 +125,11 @@ def back_edges(definitions: JsonObject) -> frozenset[tuple[str | None, str]]:
                 on_path.discard(name)
                 finished.add(name)
             elif following in on_path:
-                found.add((name, following))
+                found.append((name, following))
             elif following not in finished:
                 on_path.add(following)
                 stack.append((following, iter(targets[following])))
-    return frozenset(found)
+    return found
 
 
 def _referred(schema: Json, definitions: JsonObject) -> list[str]:

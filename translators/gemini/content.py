@@ -228,20 +228,20 @@ def _read_resolution(fields: ProtoFields) -> str | None:
 
 
 def _read_code(fields: ProtoFields, context: Context) -> ir.Part:
-    return code_part({"executableCode": fields.any("executableCode")}, fields.path)
+    return code_part({"executableCode": fields.object("executableCode").raw}, fields.path)
 
 
 def _read_code_result(fields: ProtoFields, context: Context) -> ir.Part:
-    return code_part({"codeExecutionResult": fields.any("codeExecutionResult")}, fields.path)
+    return code_part({"codeExecutionResult": fields.object("codeExecutionResult").raw}, fields.path)
 
 
 def _read_server_tool(fields: ProtoFields, context: Context) -> ir.Part:
     key = "toolCall" if fields.any("toolCall") is not None else "toolResponse"
-    return server_tool_part(key, fields.any(key), fields.path)
+    return server_tool_part(key, fields.object(key).raw, fields.path)
 
 
 def _read_transcription(fields: ProtoFields, context: Context) -> ir.Part:
-    return transcription_part(fields.any("audioTranscription"), fields.path)
+    return transcription_part(fields.object("audioTranscription").raw, fields.path)
 
 
 _READERS: Final[Mapping[str, Callable[[ProtoFields, Context], ir.Part]]] = {

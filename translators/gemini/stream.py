@@ -58,6 +58,19 @@ _MODIFIERS: Final = frozenset(
     }
 )
 
+_KNOWN_DATA: Final = frozenset(
+    {
+        "functionCall",
+        "inlineData",
+        "fileData",
+        "executableCode",
+        "codeExecutionResult",
+        "toolCall",
+        "toolResponse",
+        "audioTranscription",
+    }
+)
+
 
 class GeminiDecoder(Decoder):
     """Read one answer. `candidate` picks one of several; a stream carries the first only."""
@@ -287,6 +300,8 @@ class GeminiDecoder(Decoder):
         """More visible text or thought; a change of kind closes what is open."""
         if not text:
             return
+        if text.__class__ is not str:
+            raise _malformed("text that is no string")
         if self._open != kind or self._late_signature is not None or self._code is not None:
             self._flush()
             self._close_open()
@@ -299,6 +314,8 @@ class GeminiDecoder(Decoder):
 
     def _sign(self, signature: str) -> None:
         """The signature of the part that comes next: state of the thoughts before it, or a silent one."""
+        if not isinstance(signature, str):
+            raise _malformed("a thought signature that is no string")
         state = self._reading.state(ir.StateKind.GEMINI_SIGNATURE, signature)
         if self._open == _THOUGHT:
             self.parts.end(_THOUGHT, state)
@@ -309,6 +326,8 @@ class GeminiDecoder(Decoder):
         self.parts.end(_THOUGHT, state)
 
     def _read_data(self, key: str, value: Json) -> None:
+        if key in _KNOWN_DATA and not isinstance(value, dict):
+            raise _malformed(f"a part whose {key} is no object")
         match key:
             case "functionCall":
                 self._read_call(camel_keys(value))

@@ -96,6 +96,7 @@ def _check_tenant(tenant: Tenant, path: KeyPath, written: Written) -> Iterator[I
             yield Issue((*here, "preset"), f'"{entry.preset}"', "a known preset", hint)
         else:
             yield from _check_provider(entry, preset, here)
+    yield from _check_prefixes(tenant, path, {*written.providers, *tenant.providers})
     names = _Names(tenant, written)
     for name, model in tenant.models.items():
         for index, candidate in enumerate(model.candidates):
@@ -157,27 +158,37 @@ def _check_provider(entry: ProviderConfig, preset: Preset | None, path: KeyPath)
             yield Issue((*path, "api_keys", index), "the same key twice", "each key once")
 
 
+def _check_prefixes(tenant: Tenant, path: KeyPath, names: set[str]) -> Iterator[Issue]:
+    """A prefix leads to one place: it is no provider's name, and no other one's prefix."""
+    owners: dict[str, KeyPath] = {}
+    for name, entry in tenant.providers.items():
+        here = (*path, "providers", name)
+        found = [(entry.model_prefix, (*here, "model_prefix"))]
+        found += [
+            (key.prefix, (*here, "api_keys", index, "prefix"))
+            for index, key in enumerate(entry.api_keys)
+        ]
+        for prefix, place in found:
+            if prefix is None or prefix == name:
+                continue
+            if prefix in names:
+                yield Issue(place, f'"{prefix}", which is a provider', "a prefix of its own")
+            elif owners.setdefault(prefix, here) != here:
+                yield Issue(place, f'"{prefix}", which another provider has', "a prefix of its own")
+
+
 class _Names:
     """Where a candidate's target leads."""
 
     def __init__(self, tenant: Tenant, written: Written) -> None:
         self.providers = dict.fromkeys((*written.providers, *tenant.providers))
         self.models = dict.fromkeys((*written.models, *tenant.models))
-        self.prefixes = {
-            entry.model_prefix for entry in tenant.providers.values() if entry.model_prefix
-        }
-        self.prefixes.update(
-            key.prefix
-            for entry in tenant.providers.values()
-            for key in entry.api_keys
-            if key.prefix
-        )
         self.disabled = {name for name, entry in tenant.providers.items() if not entry.enabled}
 
     def alias(self, target: str) -> str | None:
         """The entry of `models` that a target means, None when it names a provider (or nothing)."""
         head = target.partition("/")[0]
-        if "/" in target and (head in self.providers or head in self.prefixes):
+        if "/" in target and head in self.providers:
             return None
         return target if target in self.models else None
 
@@ -185,8 +196,7 @@ class _Names:
         """Problems of one candidate."""
         target = candidate.target
         head, slash, model = target.partition("/")
-        known_head = head in self.providers or head in self.prefixes
-        if slash and known_head:
+        if slash and head in self.providers:
             if not model:
                 yield Issue(path, f'"{target}"', f'a model after "{head}/"')
             elif head in self.disabled:

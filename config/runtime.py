@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from config.patterns import matches, matches_any, specificity
 from config.payload import PayloadRule
@@ -69,6 +69,17 @@ class Endpoint:
     def serves(self, model: str) -> bool:
         """Whether this model is offered over this protocol."""
         return not self.models or matches_any(self.models, model)
+
+    def path(self, operation: str, model: str, usual: str) -> str:
+        """The path below the base URL: the configured one for `generate`, `stream`, … else the usual one."""
+        configured = self.paths.get(operation)
+        if configured is None:
+            return usual
+        return configured.replace("{model}", quote(model, safe="@"))
+
+    def passes_beta(self, flag: str) -> bool:
+        """Whether an `anthropic-beta` flag of the client may be passed on."""
+        return self.betas is None or matches_any(self.betas, flag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

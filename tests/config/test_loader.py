@@ -219,6 +219,16 @@ def only(text: str) -> str:
             id="a time zone that does not exist",
         ),
         pytest.param(
+            "providers:\n  a: {preset: ollama}\n  b: {preset: vllm, model_prefix: a}",
+            'f.yaml:3: providers.b.model_prefix: found "a", which is a provider, expected a prefix of its own',
+            id="a prefix that is a provider's name",
+        ),
+        pytest.param(
+            "providers:\n  a: {preset: ollama, model_prefix: x}\n  b: {preset: groq, api_keys: [{key: k, prefix: x}]}",
+            'f.yaml:3: providers.b.api_keys[0].prefix: found "x", which another provider has, expected a prefix of its own',
+            id="a prefix of two providers",
+        ),
+        pytest.param(
             "namespaces:\n  t:\n    providers: {a: {preset: ollama}}\n    models:\n      x: b/m\n    routes: [{use: y}]",
             'f.yaml:5: namespaces.t.models.x: found "b/m", expected a provider\'s name before the slash (providers: a)\n'
             'f.yaml:6: namespaces.t.routes[0].use: found "y", expected `provider/model` or a name of `models`',

@@ -45,14 +45,6 @@ def test_an_alias_may_lead_to_another_alias() -> None:
     assert config.models["coder"].candidates[0].target == "fast"
 
 
-def test_prefixes_of_providers_and_keys_are_known_to_aliases() -> None:
-    config = loads(
-        "providers: {g: {preset: groq, model_prefix: quick, api_keys: {key: k, prefix: team}}}\n"
-        "models: {x: quick/m, y: team/m}"
-    )
-    assert len(config.models) == 2
-
-
 @pytest.mark.parametrize("scene", sorted(SCENES))
 def test_r4_scenes_are_conditions(scene: str) -> None:
     when = When.model_validate({"scene": scene})

@@ -30,9 +30,14 @@ def provider(entry: str, **environ: str) -> Provider:
             id="which for OpenAI is Responses",
         ),
         pytest.param(
-            "preset: github-copilot, credential: {type: github_copilot}", "anthropic", "gpt-5.1",
+            "preset: github-copilot, credential: {type: github_copilot}", "anthropic", "gpt-4.1",
             ("openai_chat", "https://api.githubcopilot.com"),
             id="a protocol that this model is not served over is passed by",
+        ),
+        pytest.param(
+            "preset: github-copilot, credential: {type: github_copilot}", "anthropic", "gpt-5.1",
+            ("openai_responses", "https://api.githubcopilot.com"),
+            id="P13: newer models go over Responses",
         ),
         pytest.param(
             "preset: github-copilot, credential: {type: github_copilot}", "anthropic", "claude-x",
@@ -84,11 +89,42 @@ def test_endpoints(entry: str, client: str, model: str | None, expected: tuple[s
     assert config.endpoint("x", client, model) == expected
 
 
-def test_paths_of_a_preset_keep_the_place_of_the_model() -> None:
+def test_paths_of_a_preset_replace_the_usual_ones() -> None:
     endpoint = provider(
         "preset: vertex-anthropic, project: p, credential: {type: google_default}"
     ).primary
-    assert endpoint.paths["stream"] == "/models/{model}:streamRawPredict"
+    usual = "/messages"
+    assert (
+        endpoint.path("stream", "claude-x@20250101", usual)
+        == "/models/claude-x@20250101:streamRawPredict"
+    )
+    assert endpoint.path("generate", "a/b:c", usual) == "/models/a%2Fb%3Ac:rawPredict"
+    assert endpoint.path("list_models", "m", usual) == usual
+
+
+@pytest.mark.parametrize(
+    ("entry", "passes"),
+    [
+        pytest.param(
+            "preset: anthropic, api_key: k", True, id="HDR-02: the client decides at Anthropic"
+        ),
+        pytest.param(
+            "preset: deepseek, api_key: k",
+            False,
+            id="HDR-01: third parties refuse what they do not know",
+        ),
+        pytest.param(
+            "preset: deepseek, api_key: k, endpoints: {anthropic: {base_url: 'http://h', betas: 'context-*'}}",
+            True,
+            id="unless the entry allows it",
+        ),
+    ],
+)
+def test_betas(entry: str, passes: bool) -> None:
+    assert (
+        provider(entry).endpoint_for("anthropic").passes_beta("context-management-2025-06-27")
+        is passes
+    )
 
 
 @pytest.mark.parametrize(

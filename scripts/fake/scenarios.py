@@ -37,7 +37,8 @@ class Options:
     """How a scenario is played; every field can be set from a header or from a model name.
 
     `times`: how often a failure happens before `then` is played (0 = always). `at`: only once that many tool
-    results have come back. `after`: how many events a broken stream sends first.
+    results have come back. `after`: how many events a broken stream sends first. `input_tokens`: what to report
+    instead of an estimate, so that agents that compact by the count do so.
     """
 
     failure: Failure = ""
@@ -54,6 +55,7 @@ class Options:
     chunks: int = 200
     piece_chars: int = 12
     usage: str = "normal"
+    input_tokens: int = 0
     cache_read: int = 0
     cache_write: int = 0
     delay_ms: float = 0.0
@@ -100,7 +102,8 @@ SHELL_COMMAND: Final = "echo hello-from-tool-{n} | tee proof-{n}.txt"
 STEPS_FILE: Final = "steps.txt"
 _THOUGHT: Final = "The user wants something done. A tool will do it, so I call it first."
 _LONG: Final = "The quick brown fox jumps over the lazy dog. "
-_WHERE: Final = "echo cwd=$(pwd)"
+# Not $(pwd): Gemini CLI refuses command substitution.
+_WHERE: Final = "echo cwd=$PWD"
 _MIXED: Final = (
     'Grüße, 日本語, emoji 🙂👩‍💻, quotes " and \\, tab\tand a line separator\u2028here.\n'
 )
@@ -180,7 +183,8 @@ def _reasoning_tool(view: View, options: Options) -> tuple[list[Part], Finish]:
     step = len(view.results)
     parts, finish = _calls(replace(view, parallel=False), options, 2)
     if finish != "tool":
-        parts.append(Say(f" Reasoning came back {view.reasoning_returned} time(s)."))
+        said = "".join(part.text for part in parts if isinstance(part, Say))
+        parts = [Say(f"{said} Reasoning came back {view.reasoning_returned} time(s).")]
     if not view.thinks:
         return parts, finish
     return [Think(f"{_THOUGHT} This is step {step + 1}."), *parts], finish
@@ -246,11 +250,11 @@ def _edit(view: View, path: str) -> Call | None:
 
 def _image(view: View, options: Options) -> tuple[list[Part], Finish]:
     """Say which images came; with none, but with tools, have the agent read the file `path` first."""
-    shell, reader = tool_choice.shell(view), tool_choice.reader(view)
-    if not view.images and shell and reader and len(view.results) < 2:
+    shell, viewer = tool_choice.shell(view), tool_choice.viewer(view)
+    if not view.images and shell and viewer and len(view.results) < 2:
         if not view.results:
             return [tool_choice.shell_call(shell, _WHERE)], "tool"
-        return [tool_choice.read_call(reader, f"{_directory(view)}/{options.path}")], "tool"
+        return [tool_choice.read_call(viewer, f"{_directory(view)}/{options.path}")], "tool"
     return [Say(f"I see {_images(view)}." if view.images else "I see no image.")], "stop"
 
 
@@ -447,7 +451,7 @@ def _counted(turn: Turn, view: View, options: Options) -> Turn:
     spoken = sum(_length_of(part) for part in turn.parts if not isinstance(part, Think))
     cached = options.cache_read + options.cache_write
     usage = Usage(
-        input=estimate(view) + cached,
+        input=options.input_tokens or estimate(view) + cached,
         output=max(1, spoken // 4) + reasoning,
         cache_read=options.cache_read,
         cache_write=options.cache_write,

@@ -99,11 +99,18 @@ def write_call(offer: Offer, path: str, content: str) -> Call:
 
 def reader(view: View) -> Offer | None:
     """The tool that reads a file, or None."""
-    for offer in view.offers:
-        needed = offer.schema.get("required", ())
-        if "read" in offer.name.lower() and len(needed) == 1 and needed[0] in _PATH_KEYS:
-            return offer
-    return None
+    return next((offer for offer in view.offers if _reads(offer, "read")), None)
+
+
+def viewer(view: View) -> Offer | None:
+    """The tool that shows an image file to the model: one of its own, else the one that reads files."""
+    own = (offer for offer in view.offers if _reads(offer, "view_image"))
+    return next(own, None) or reader(view)
+
+
+def _reads(offer: Offer, name: str) -> bool:
+    needed = offer.schema.get("required", ())
+    return name in offer.name.lower() and len(needed) == 1 and needed[0] in _PATH_KEYS
 
 
 def read_call(offer: Offer, path: str) -> Call:

@@ -55,7 +55,7 @@ _SECRETS: Final = (
     (re.compile(r"\b(?:sk|pk|rk|gsk|xai|pplx|hf|r8|nvapi|fw|csk|tgp|AKIA|ghp|gho|ghu|ghs|glpat)[-_][A-Za-z0-9*._-]{8,}"), False),
     (re.compile(r"\bAIza[0-9A-Za-z_-]{20,}"), False),
     (re.compile(r"\bya29\.[0-9A-Za-z_-]{10,}"), False),
-    (re.compile(r"\beyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}(?:\.[0-9A-Za-z_-]*)?"), False),
+    (re.compile(r"\beyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*)?"), False),
 )  # fmt: skip
 """What looks like a credential; True = group 1 (the name in front of it) stays."""
 
@@ -140,7 +140,7 @@ def _nested(text: str, depth: int) -> str | None:
 def clean(text: str) -> str:
     """One safe line: control characters removed, secrets redacted, at most 500 characters."""
     # Cut before the patterns run: a hostile body must not cost time.
-    line = _CONTROL.sub(" ", text[: 8 * MAX_MESSAGE_CHARS]).strip()
+    line = " ".join(_CONTROL.sub(" ", text[: 8 * MAX_MESSAGE_CHARS]).split())
     line = redact(line)
     return line if len(line) <= MAX_MESSAGE_CHARS else line[: MAX_MESSAGE_CHARS - 1] + "…"
 

@@ -25,7 +25,7 @@ from translators.openai_chat.answer import (
 from translators.openai_chat.errors import parse_failure
 from translators.openai_chat.messages import details_text, thinking_text, thought_signature
 from translators.openai_chat.response import images, nameless_call
-from translators.openai_chat.usage import find_usage, parse_tier
+from translators.openai_chat.usage import find_usage, parse_tier, whole_number
 from translators.openai_chat.words import DETAILS, reasoning_text
 from translators.wire import Json, JsonObject, dump_text
 
@@ -154,7 +154,7 @@ class ChatDecoder(Decoder):
                 if content:
                     self._text(content)
                 if delta.get("refusal"):
-                    self._refuse(delta["refusal"])
+                    self._refuse(_string(delta["refusal"]))
             else:
                 self._delta(delta, parse_logprobs(logprobs))
         word = choice.get("finish_reason")
@@ -168,14 +168,13 @@ class ChatDecoder(Decoder):
 
     def _begin(self, payload: JsonObject) -> None:
         answer_id, model = payload.get("id"), payload.get("model")
-        created = payload.get("created")
         self._id = answer_id if isinstance(answer_id, str) else ""
         self._tier = parse_tier(payload.get("service_tier"))
         self.start(
             ir.MessageStart(
                 id=self._id,
                 model=model if isinstance(model, str) and model else self._reading.model,
-                created_s=int(created) if isinstance(created, int | float) else None,
+                created_s=whole_number(payload.get("created")),
                 service_tier=self._tier,
             )
         )
@@ -192,17 +191,17 @@ class ChatDecoder(Decoder):
         if isinstance(content, list):
             self._content_list(content)
         elif content or logprobs:
-            self._text(content or "", logprobs)
+            self._text(_string(content or ""), logprobs)
         refusal = delta.get("refusal")
         if refusal:
-            self._refuse(refusal)
+            self._refuse(_string(refusal))
         for image in images(delta.get("images")):
             self._whole(image)
         audio = delta.get("audio")
         if isinstance(audio, dict):
             self._losses.warn("response.audio", "spoken output was replaced by its transcript")
             if audio.get("transcript"):
-                self._text(audio["transcript"])
+                self._text(_string(audio["transcript"]))
         for call in delta.get("tool_calls") or ():
             self._tool_call(call)
         legacy = delta.get("function_call")
@@ -253,7 +252,7 @@ class ChatDecoder(Decoder):
             if item.get("type") == "thinking":
                 self._think(thinking_text(item), None)
             elif item.get("text"):
-                self._text(item["text"])
+                self._text(_string(item["text"]))
             else:
                 for image in images([item]):
                     self._whole(image)
@@ -298,9 +297,9 @@ class ChatDecoder(Decoder):
     def _tool_call(self, raw: JsonObject) -> None:
         custom = raw.get("custom")
         inner = custom or raw.get("function") or {}
-        name, call_id = inner.get("name"), raw.get("id")
+        name, call_id = _string(inner.get("name") or ""), _string(raw.get("id") or "")
         text = arguments_of(inner.get("input" if custom else "arguments"))
-        call = self._find_call(raw.get("index"), call_id or "", name or "")
+        call = self._find_call(raw.get("index"), call_id, name)
         if call_id and not call.call_id:
             call.call_id = call_id
         if not call.name:
@@ -406,6 +405,13 @@ class ChatDecoder(Decoder):
                 service_tier=self._tier,
             )
         )
+
+
+def _string(value: Json) -> str:
+    """A value that must be text."""
+    if not isinstance(value, str):
+        raise TypeError("text was expected")  # the skeleton makes it an unreadable event
+    return value
 
 
 def _is_thought(extra: Json) -> bool:

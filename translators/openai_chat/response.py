@@ -34,6 +34,7 @@ from translators.openai_chat.usage import (
     parse_tier,
     render_tier,
     render_usage,
+    whole_number,
 )
 from translators.openai_chat.words import DETAILS, reasoning_text
 from translators.wire import Json, JsonObject, dump_text
@@ -65,14 +66,13 @@ def _response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Response
         for place, choice in enumerate(choices)
     ]
     first, *others = candidates
-    created = body.get("created")
     model = body.get("model")
     return ir.Response(
         id=str(answer_id),
         model=model if isinstance(model, str) and model else reading.model,
         parts=first.parts,
         finish_reason=first.finish_reason,
-        created_s=int(created) if isinstance(created, int | float) else None,
+        created_s=whole_number(body.get("created")),
         explanation=first.explanation,
         usage=find_usage(body),
         logprobs=first.logprobs,
@@ -186,7 +186,8 @@ def _call(
         raise nameless_call()
     ref = reading.tool(name)
     return ir.ToolCall(
-        call_id=call.get("id") or ids.made_call_id(CALL_PREFIX, answer_id, place, ordinal),
+        call_id=str(call.get("id") or "")
+        or ids.made_call_id(CALL_PREFIX, answer_id, place, ordinal),
         name=ref.name,
         namespace=ref.namespace,
         arguments=arguments_of(inner.get("input" if custom else "arguments")),

@@ -56,9 +56,17 @@ def _first(raw: JsonObject, places: tuple[tuple[str, ...], ...]) -> int | None:
         value: Json = raw
         for key in place:
             value = value.get(key) if isinstance(value, dict) else None
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-            return int(value)
+        count = whole_number(value)
+        if count is not None and count >= 0:
+            return count
     return None
+
+
+def whole_number(value: Json) -> int | None:
+    """An integer, also one that a server wrote as a float; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def find_usage(body: JsonObject) -> ir.Usage:

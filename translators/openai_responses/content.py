@@ -6,6 +6,7 @@ Reference: https://platform.openai.com/docs/api-reference/responses/create (read
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from translators import ir, media
@@ -25,6 +26,15 @@ _DETAILS: Final = {"low": "low", "high": "high", "original": "original"}
 
 _CACHE_TTL: Final = {"5m": "30m", "1h": "30m", "30m": "30m", "12h": "12h"}
 _TEXT_TYPES: Final = frozenset({"input_text", "output_text", "text", "summary_text"})
+
+_RANGE: Final = {"start_index": int, "end_index": int}
+_FILE: Final = {"file_id": str, "filename": str}
+_ANNOTATIONS: Final[Mapping[str, Mapping[str, type]]] = {
+    "file_citation": {**_FILE, "index": int},
+    "container_file_citation": {"container_id": str, **_FILE, **_RANGE},
+    "file_path": {"file_id": str, "index": int},
+}
+"""Annotations beside `url_citation`, and what they must have."""
 
 UNKNOWN_CONTENT: Final = ir.ForeignRule(Action.REJECT, Action.WARN, Action.WARN, as_text=True)
 """Content that this parser has never heard of: its text goes along where the mode allows."""
@@ -155,7 +165,7 @@ def parse_annotations(values: list[Json]) -> tuple[ir.Citation, ...]:
 
 
 def parse_annotation(value: Json) -> ir.Citation | None:
-    """One annotation; None when it is not an object with a type."""
+    """One annotation; None when it is of no kind that a client could read back."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return None
     if value["type"] == "url_citation":
@@ -167,6 +177,9 @@ def parse_annotation(value: Json) -> ir.Citation | None:
             start=_offset(source.get("start_index")),
             end=_offset(source.get("end_index")),
         )
+    needed = _ANNOTATIONS.get(value["type"])
+    if needed is None or not all(isinstance(value.get(key), kind) for key, kind in needed.items()):
+        return None
     return ir.DocumentCitation(
         protocol=PROTOCOL,
         wire=value,

@@ -236,7 +236,8 @@ def _implied_type(raw: JsonObject) -> str:
 def collect_late_tools(items: list[Json], tools: ToolBox) -> None:
     """Declare the tools that stand inside `input`, in order; known names are skipped (pitfalls TOOL-16)."""
     for index, raw in enumerate(items):
-        if isinstance(raw, dict) and raw.get("type") in LATE_TOOLS:
+        kind = raw.get("type") if isinstance(raw, dict) else None
+        if isinstance(kind, str) and kind in LATE_TOOLS:
             item = Fields(raw, f"input[{index}]")
             tools.add_late(item.items("tools"))
 
@@ -298,7 +299,8 @@ def parse_web_search(item: JsonObject, path: str = "") -> ir.WebSearch:
 def parse_code_run(item: JsonObject, path: str = "") -> ir.CodeRun:
     """A `code_interpreter_call` item; several logs are joined."""
     outputs = item.get("outputs")
-    logs = [o.get("logs") for o in outputs if isinstance(o, dict)] if outputs else []
+    shown = outputs if isinstance(outputs, list) else []
+    logs = [output.get("logs") for output in shown if isinstance(output, dict)]
     return ir.CodeRun(
         call_id=str(item.get("id") or ""),
         code=str(item.get("code") or ""),

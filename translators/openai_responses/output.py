@@ -12,6 +12,7 @@ from typing import Final
 
 from translators import ir, media
 from translators.base import Reading, Writing
+from translators.errors import ErrorKind, GatewayError
 from translators.ids import CallIds, digest62
 from translators.losses import Loss, Losses
 from translators.openai_responses.content import (
@@ -42,6 +43,10 @@ _IMAGE_FORMATS: Final[Mapping[str, str]] = {
 def parse_item(item: JsonObject, reading: Reading) -> list[ir.Part]:
     """The parts of one finished output item; an unknown type becomes a Foreign."""
     kind = item.get("type")
+    if not isinstance(kind, str):
+        raise GatewayError(
+            ErrorKind.UPSTREAM_MALFORMED, "the provider sent an output item without a type"
+        )
     match kind:
         case "message":
             return parse_message_content(item.get("content"))
@@ -57,7 +62,7 @@ def parse_item(item: JsonObject, reading: Reading) -> list[ir.Part]:
         case "image_generation_call" if isinstance(item.get("result"), str) and item["result"]:
             return [parse_image(item)]
         case _:
-            return [parse_foreign(str(kind or "item"), item, "")]
+            return [parse_foreign(kind, item, "")]
 
 
 def parse_message_content(content: Json) -> list[ir.Part]:
@@ -68,15 +73,22 @@ def parse_message_content(content: Json) -> list[ir.Part]:
     for piece in content or []:
         match piece.get("type"):
             case "output_text" | "text":
-                if piece.get("text"):
+                if text := _text_of(piece, "text"):
                     citations = parse_annotations(piece.get("annotations") or [])
-                    parts.append(ir.Text(text=piece["text"], citations=citations))
+                    parts.append(ir.Text(text=text, citations=citations))
             case "refusal":
-                if piece.get("refusal"):
-                    parts.append(ir.Refusal(text=piece["refusal"]))
+                if text := _text_of(piece, "refusal"):
+                    parts.append(ir.Refusal(text=text))
             case kind:
                 parts.append(parse_foreign(str(kind), piece, ""))
     return parts
+
+
+def _text_of(piece: JsonObject, key: str) -> str:
+    text = piece.get(key) or ""
+    if not isinstance(text, str):
+        raise TypeError(key)
+    return text
 
 
 def parse_reasoning(item: JsonObject, reading: Reading) -> ir.Reasoning:

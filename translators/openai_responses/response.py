@@ -65,7 +65,17 @@ def finish_reason(
 
 
 def parse_response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
-    """Read a whole answer; one that failed raises what went wrong."""
+    """Read a whole answer; one that failed, or cannot be read, raises what went wrong."""
+    try:
+        return _parse(body, reading, losses)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise GatewayError(
+            ErrorKind.UPSTREAM_MALFORMED,
+            f"the provider sent an answer of an unreadable shape ({type(error).__name__})",
+        ) from error
+
+
+def _parse(body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
     status = body.get("status")
     if status in ("failed", "cancelled") or (body.get("error") and not body.get("output")):
         raise failure_of(body)

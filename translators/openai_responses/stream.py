@@ -239,7 +239,7 @@ class ResponsesDecoder(Decoder):
         return state, key
 
     def _text_delta(self, payload: JsonObject) -> None:
-        text = payload["delta"]
+        text = _delta(payload)
         values = payload.get("logprobs")
         if not text and not values:
             return
@@ -253,7 +253,7 @@ class ResponsesDecoder(Decoder):
         self._rest_of_content(payload, _TEXT, payload.get("text"))
 
     def _refusal_delta(self, payload: JsonObject) -> None:
-        text = payload["delta"]
+        text = _delta(payload)
         if text:
             state, key = self._content_key(payload, _REFUSAL)
             self._refused = True
@@ -320,8 +320,9 @@ class ResponsesDecoder(Decoder):
     def _summary_delta(self, payload: JsonObject) -> None:
         state = self._item(payload, "reasoning")
         index = payload.get("summary_index") or 0
-        if state.source in (None, _SUMMARY) and payload["delta"]:
-            self._reasoning_text(state, _SUMMARY, index, payload["delta"])
+        text = _delta(payload)
+        if text and state.source in (None, _SUMMARY):
+            self._reasoning_text(state, _SUMMARY, index, text)
 
     def _summary_done(self, payload: JsonObject) -> None:
         """The whole of one summary part, for upstreams that send no deltas of it."""
@@ -335,8 +336,9 @@ class ResponsesDecoder(Decoder):
     def _raw_delta(self, payload: JsonObject) -> None:
         """Raw reasoning of open models; where there is a summary too, the first kind seen is used."""
         state = self._item(payload, "reasoning")
-        if state.source in (None, _RAW) and payload["delta"]:
-            self._reasoning_text(state, _RAW, payload.get("content_index") or 0, payload["delta"])
+        text = _delta(payload)
+        if text and state.source in (None, _RAW):
+            self._reasoning_text(state, _RAW, payload.get("content_index") or 0, text)
 
     def _raw_done(self, payload: JsonObject) -> None:
         state = self._item(payload, "reasoning")
@@ -391,7 +393,7 @@ class ResponsesDecoder(Decoder):
 
     def _arguments_delta(self, payload: JsonObject) -> None:
         state = self._item(payload, "function_call")
-        text = payload["delta"]
+        text = _delta(payload)
         if state.call is None or state.done or not text:
             return  # without a name nothing can be called yet; `done` repeats the arguments
         state.chars += len(text)
@@ -430,6 +432,14 @@ class ResponsesDecoder(Decoder):
         self._rest_of_call(state, item.get("input" if "input" in item else "arguments"))
         complete = item.get("status") != INCOMPLETE
         self.parts.end((state.key, "call", 0), complete=complete)
+
+
+def _delta(payload: JsonObject) -> str:
+    """The text of a delta event; anything else is a shape that cannot be read."""
+    text: str = payload["delta"]
+    if text.__class__ is not str:
+        raise TypeError(text)
+    return text
 
 
 def _nameless() -> GatewayError:

@@ -244,7 +244,7 @@ def _edit(view: View, path: str) -> Call | None:
         patch = (
             f"*** Begin Patch\n*** Update File: {path}\n@@\n alpha\n-beta\n+gamma\n*** End Patch\n"
         )
-        return Call(patcher, patch)
+        return tool_choice.text_call(patcher, patch)
     return None
 
 

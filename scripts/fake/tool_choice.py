@@ -39,6 +39,16 @@ def call(offer: Offer, **known: Any) -> Call:
     return Call(offer, orjson.dumps({**base, **wanted}).decode())
 
 
+def takes_plain_text(offer: Offer) -> bool:
+    """True for a freeform tool, also one that a gateway dressed up as a function with one `input`."""
+    return offer.freeform or list(properties(offer)) == ["input"]
+
+
+def text_call(offer: Offer, text: str) -> Call:
+    """Call a tool that takes plain text."""
+    return Call(offer, text) if offer.freeform else call(offer, input=text)
+
+
 def find(view: View, name: str) -> Offer | None:
     """The offer of that name, or None."""
     return next((offer for offer in view.offers if offer.name == name), None)
@@ -50,7 +60,9 @@ def shell(view: View) -> Offer | None:
     needed = [offer for offer in takers if _shell_key(offer) in offer.schema.get("required", ())]
     named = [offer for offer in needed or takers if _SHELL_NAMES.search(offer.name)]
     freeform = [
-        offer for offer in view.offers if offer.freeform and _SHELL_NAMES.search(offer.name)
+        offer
+        for offer in view.offers
+        if takes_plain_text(offer) and _SHELL_NAMES.search(offer.name)
     ]
     return next(iter(named or needed or takers or freeform), None)
 
@@ -61,13 +73,13 @@ def _shell_key(offer: Offer) -> str | None:
 
 def shell_call(offer: Offer, command: str) -> Call:
     """Run `command` with a shell tool, in whatever form that tool takes it."""
-    if offer.freeform:
+    if takes_plain_text(offer):
         # Codex' freeform `exec` takes a script in which the plain tools are functions.
         script = (
             f"const r = await tools.exec_command({{cmd: {orjson.dumps(command).decode()}}});\n"
             "text(typeof r === 'string' ? r : JSON.stringify(r));\n"
         )
-        return Call(offer, script)
+        return text_call(offer, script)
     key = _shell_key(offer) or "command"
     if properties(offer).get(key, {}).get("type") in ("array", "ARRAY"):
         return call(offer, **{key: ["bash", "-c", command]})
@@ -119,8 +131,10 @@ def read_call(offer: Offer, path: str) -> Call:
 
 
 def patcher(view: View) -> Offer | None:
-    """The freeform patch tool, or None."""
-    return next((offer for offer in view.offers if offer.freeform and "patch" in offer.name), None)
+    """The tool that takes a patch as plain text, or None."""
+    return next(
+        (offer for offer in view.offers if takes_plain_text(offer) and "patch" in offer.name), None
+    )
 
 
 def _reasons(offer: Offer) -> JsonObject:
@@ -148,8 +162,8 @@ def subjects(prompt: str) -> list[str]:
 
 def plain_call(view: View, offer: Offer, ordinal: int) -> Call:
     """Call any tool: its first required text is the `ordinal`th name in the prompt, or the prompt itself."""
-    if offer.freeform:
-        return Call(offer, view.prompt[:80] or "fake")
+    if takes_plain_text(offer):
+        return text_call(offer, view.prompt[:80] or "fake")
     needed = [
         key
         for key in offer.schema.get("required", ())

@@ -73,6 +73,14 @@ def test_a_shell_command_takes_the_form_of_the_tool() -> None:
     assert 'tools.exec_command({cmd: "echo \\"x\\""})' in script
 
 
+def test_a_freeform_tool_dressed_up_as_a_function_is_known() -> None:
+    dressed = takes("exec", "input")
+    assert shell(view(offers=(WEATHER, dressed))) is dressed
+    script = json.loads(shell_call(dressed, "ls").arguments)
+    assert list(script) == ["input"]
+    assert 'tools.exec_command({cmd: "ls"})' in script["input"]
+
+
 def test_names_in_a_prompt() -> None:
     assert subjects("What is the weather in Oslo and in New York? Say it. Now.") == [
         "Oslo",

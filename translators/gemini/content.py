@@ -126,13 +126,22 @@ def _parse_part(value: Json, path: str, parts: list[ir.Part], context: Context) 
     fields = ProtoFields(value, path)
     signature = fields.optional_text("thoughtSignature", "")
     signed = read_signature(signature, context.seal, path)
-    if fields.optional_bool("thought"):
+    data = _data_key(fields)
+    if fields.optional_bool("thought") and data is None:
         _add_thought(fields.optional_text("text", ""), signed, path, parts)
         context.unknown(fields)
         return
+    text = fields.optional_text("text", "")
+    if text and data is not None:  # against the rules, but nothing is lost
+        parts.append(ir.Text(text=text, path=path))
     if signed is not None:
         add_signature(parts, signed)
-    part = _parse_data(fields, context)
+    part: ir.Part | None = None
+    if data is not None:
+        part = _READERS[data](fields, context)
+    elif text:
+        _read_resolution(fields)
+        part = ir.Text(text=text, path=path)
     for key, loss in _MODIFIER_LOSSES.items():
         context.lose_if_set(fields, key, loss)
     if isinstance(part, ir.CodeRun) and parts and isinstance(parts[-1], ir.CodeRun):
@@ -158,16 +167,16 @@ def _add_thought(text: str, signed: ir.Reasoning | None, path: str, parts: list[
         add_signature(parts, signed)
 
 
-def _parse_data(fields: ProtoFields, context: Context) -> ir.Part | None:
-    """The part by the one data field that it has."""
-    text = fields.optional_text("text")
-    for key, read in _READERS.items():
-        if fields.any(key) is not None:
-            return read(fields, context)
-    if text:
-        _read_resolution(fields)
-        return ir.Text(text=text, path=fields.path)
-    return None
+def _data_key(fields: ProtoFields) -> str | None:
+    """The field that says what a part is, None for text; two of them are refused."""
+    keys = [key for key in _READERS if fields.any(key) is not None]
+    if len(keys) > 1:
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST,
+            f"{fields.path}: expected one kind of content, found {' and '.join(keys)}",
+            path=fields.path,
+        )
+    return keys[0] if keys else None
 
 
 def _read_inline(fields: ProtoFields, context: Context) -> ir.Part:

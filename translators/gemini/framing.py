@@ -15,6 +15,7 @@ from translators.sse import MAX_FRAME_BYTES, Frame, SseParser
 
 _STRUCTURE: Final = re.compile(rb'["{}\\]')
 _FIELD: Final = re.compile(rb"(?:data|event|id|retry)?:|(?:data|event|id|retry)$")
+_BOM: Final = b"\xef\xbb\xbf"
 _BETWEEN: Final = b" \t\r\n,[]"
 
 
@@ -153,12 +154,15 @@ class Splitter:
         """Frames that this piece completes."""
         if self._inner is None:
             self._start += chunk
-            head = self._start.removeprefix(b"\xef\xbb\xbf").lstrip()
-            if not head or self._start in (b"\xef", b"\xef\xbb"):
+            if _BOM.startswith(self._start):
                 return []
+            chunk = self._start.removeprefix(_BOM)
+            head = chunk.lstrip()
+            if not head:
+                return []
+            self._start = b""
             json_first = head[:1] in (b"[", b"{")
             self._inner = ArraySplitter(self._max) if json_first else GeminiSse(self._max)
-            chunk, self._start = (head if json_first else self._start), b""
         return self._inner.feed(chunk)
 
     def close(self) -> list[Frame]:

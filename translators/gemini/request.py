@@ -182,7 +182,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
 
 def _note_renamed(names: ToolNames, losses: Losses) -> None:
     for ref, wire in names.renamed:
-        losses.warn("tools", f'the tool "{ref.name}" goes by the name "{wire}"')
+        losses.give_up(Loss.VALUE, "tools", f'the tool "{ref.name}" goes by the name "{wire}"')
 
 
 def _arranged(

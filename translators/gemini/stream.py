@@ -45,6 +45,7 @@ _WHOLE: Final = "whole"
 
 _MODIFIERS: Final = frozenset(
     {
+        "text",
         "thought",
         "thoughtSignature",
         "mediaResolution",
@@ -271,19 +272,20 @@ class GeminiDecoder(Decoder):
 
     def _read_part(self, part: JsonObject) -> None:
         text, signature = part.get("text"), part.get("thoughtSignature")
-        if part.get("thought"):
-            self._add_text(text or "", _THOUGHT)
-            if signature:
-                self._sign(signature)
-        elif text is not None:
-            self._read_signed_text(text, signature)
-        else:
-            data = next((key for key in part if key not in _MODIFIERS), None)
+        data = next((key for key in part if key not in _MODIFIERS), None)
+        if data is not None:
+            if text:  # beside data: against the rules, but nothing is lost
+                self._add_text(text, _TEXT)
             self._flush_for(data)
             if signature:
                 self._sign(signature)
-            if data is not None:
-                self._read_data(data, part[data])
+            self._read_data(data, part[data])
+        elif part.get("thought"):
+            self._add_text(text or "", _THOUGHT)
+            if signature:
+                self._sign(signature)
+        elif text is not None or signature:
+            self._read_signed_text(text or "", signature)
 
     def _read_signed_text(self, text: str, signature: str | None) -> None:
         if signature and not text:
@@ -388,9 +390,9 @@ class GeminiDecoder(Decoder):
         else:
             self._add_whole(run)
 
-    def _flush_for(self, data: str | None) -> None:
+    def _flush_for(self, data: str) -> None:
         """Let go what was held, unless this is the result that held code waits for."""
-        if data is not None and not (data == "codeExecutionResult" and self._code is not None):
+        if not (data == "codeExecutionResult" and self._code is not None):
             self._flush()
 
     def _flush(self) -> None:

@@ -53,6 +53,16 @@ _EMPTY_HOSTED: Final[Mapping[ir.HostedKind, str]] = {
     ir.HostedKind.MAPS: "googleMaps",
 }
 
+_UNAVAILABLE: Final[Mapping[ir.HostedKind, tuple[Loss, str]]] = {
+    ir.HostedKind.TOOL_SEARCH: (Loss.TELEMETRY, "all tools are loaded up front instead"),
+    ir.HostedKind.FILE_SEARCH: (Loss.IMPOSSIBLE, "file stores belong to one provider"),
+    ir.HostedKind.CLIENT_TOOLSET: (
+        Loss.IMPOSSIBLE,
+        "the tool's schema is known to one vendor only",
+    ),
+}
+"""Hosted tools that are more, or less, than a loss of meaning."""
+
 
 # ---------------------------------------------------------------------------------------- parsing
 
@@ -224,7 +234,9 @@ def _render_hosted(tool: ir.HostedTool, target: Target, losses: Losses) -> list[
     if tool.protocol == PROTOCOL:
         return [tool.wire]
     if tool.kind not in target.profile.hosted_tools:
-        losses.give_up(Loss.MEANING, tool.path, f"the provider's {tool.kind} tool is not available")
+        default = (Loss.MEANING, f"the hosted tool {tool.kind} is not available here")
+        loss, reason = _UNAVAILABLE.get(tool.kind, default)
+        losses.give_up(loss, tool.path, reason)
         return []
     losses.choose(
         tool.path,

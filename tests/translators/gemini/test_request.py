@@ -448,6 +448,15 @@ def test_adjacent_thoughts_are_one_piece_of_reasoning() -> None:
     assert parts == (ir.Reasoning(text="ab"), ir.Text(text="c"))
 
 
+def test_text_beside_a_call_is_kept_and_two_kinds_of_content_are_refused() -> None:
+    made = {"name": "f", "id": "c", "args": {}}
+    parts = parse_parts({"text": "a", "functionCall": made})
+    assert [type(part) for part in parts] == [ir.Text, ir.ToolCall]
+    with pytest.raises(GatewayError) as caught:
+        parse_parts({"functionCall": made, "functionResponse": made})
+    assert caught.value.path == "contents[0].parts[0]"
+
+
 def test_code_and_its_result_are_one_part() -> None:
     (run,) = parse_parts(
         {"executableCode": {"language": "PYTHON", "code": "1", "id": "x"}},

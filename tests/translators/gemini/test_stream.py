@@ -282,6 +282,26 @@ def test_doubled_ids_are_told_apart() -> None:
     assert [part.call_id for part in response.parts] == ["x", "x_2"]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("part", "kinds"),
+    [
+        pytest.param({"text": "", "functionCall": {"name": "f"}}, [ir.ToolCall], id="empty text"),
+        pytest.param(
+            {"text": "a", "functionCall": {"name": "f"}}, [ir.Text, ir.ToolCall], id="text"
+        ),
+        pytest.param(
+            {"thought": True, "functionCall": {"name": "f"}}, [ir.ToolCall], id="a thought"
+        ),
+        pytest.param({"thoughtSignature": SIGNATURE}, [ir.Reasoning], id="a signature alone"),
+        pytest.param({"thought": False, "text": "a"}, [ir.Text], id="no thought"),
+        pytest.param({}, [], id="nothing"),
+    ],
+)
+def test_odd_mixes_in_one_part_lose_nothing(part: dict[str, Any], kinds: list[type]) -> None:
+    response = parse_answer(chunk(part, {"text": "."}, finishReason="STOP"))
+    assert [type(found) for found in response.parts][: len(kinds)] == kinds
+
+
 def test_stop_10_a_call_without_a_name_is_a_failure() -> None:
     item = chunk({"functionCall": {"args": {"a": 1}}}, finishReason="STOP")
     assert failure(decode(sse([item]))).kind is ErrorKind.UPSTREAM_MALFORMED

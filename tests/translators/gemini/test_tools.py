@@ -261,6 +261,27 @@ def test_hosted_tools_of_others_by_mode(kind: ir.HostedKind, wire: dict[str, Any
         render(request, Mode.BALANCED)
 
 
+@pytest.mark.parametrize(
+    ("kind", "refused_in"),
+    [
+        pytest.param(ir.HostedKind.TOOL_SEARCH, (), id="tool search: its tools are loaded anyway"),
+        pytest.param(ir.HostedKind.IMAGE_GENERATION, (Mode.STRICT, Mode.BALANCED), id="images"),
+        pytest.param(ir.HostedKind.CLIENT_TOOLSET, tuple(Mode), id="a vendor's own toolset"),
+        pytest.param(ir.HostedKind.FILE_SEARCH, tuple(Mode), id="a vendor's file store"),
+    ],
+)
+def test_hosted_tools_without_an_equivalent(
+    kind: ir.HostedKind, refused_in: tuple[Mode, ...]
+) -> None:
+    request = hub(user("x"), tools=(hosted(kind),))
+    for mode in Mode:
+        if mode in refused_in:
+            with pytest.raises(GatewayError):
+                render(request, mode)
+        else:
+            assert "tools" not in render(request, mode).body
+
+
 def test_limits_of_a_search_are_a_matter_of_safety() -> None:
     search = ir.SearchOptions(blocked_domains=("bad.com",))
     request = hub(user("x"), tools=(hosted(ir.HostedKind.WEB_SEARCH, search=search),))

@@ -10,6 +10,7 @@ Reference: https://platform.openai.com/docs/api-reference/responses/create#respo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from translators import ir, media
@@ -117,7 +118,7 @@ class ItemParser:
         if self._role is role and self._parts and isinstance(self._parts[-1], ir.Text | ir.Refusal):
             self._flush()  # two message items in a row: their texts do not run together
         for part in parts:
-            self._add(role, part, item.path)
+            self._add(role, _as_item(part), item.path)
         if self._phase is None and parts:
             self._phase = phase
 
@@ -224,6 +225,13 @@ _PARSERS: Final[Mapping[str, Callable[[ItemParser, str, Fields], None]]] = {
     "item_reference": ItemParser._on_reference,
     "compaction": ItemParser._on_compaction,
 }
+
+
+def _as_item(part: ir.Part) -> ir.Part:
+    """A part of an unknown kind as an item of its own: that is what foreign content of a turn is."""
+    if not isinstance(part, ir.Foreign):
+        return part
+    return replace(part, wire={"type": "message", "role": "assistant", "content": [part.wire]})
 
 
 def _implied_type(raw: JsonObject) -> str:

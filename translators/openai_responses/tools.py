@@ -49,12 +49,15 @@ _HOSTED_LOSS: Final[Mapping[ir.HostedKind, Loss]] = {
 }
 """What it costs to leave a hosted tool out; MEANING for all others."""
 
-_CHOICE_WORDS: Final[Mapping[ir.HostedKind, str]] = {
-    ir.HostedKind.WEB_SEARCH: "web_search",
-    ir.HostedKind.CODE_EXECUTION: "code_interpreter",
-    ir.HostedKind.IMAGE_GENERATION: "image_generation",
-    ir.HostedKind.FILE_SEARCH: "file_search",
-}
+_CHOOSABLE: Final = frozenset(
+    {
+        ir.HostedKind.WEB_SEARCH,
+        ir.HostedKind.CODE_EXECUTION,
+        ir.HostedKind.IMAGE_GENERATION,
+        ir.HostedKind.FILE_SEARCH,
+    }
+)
+"""Hosted tools that can be forced by their type alone."""
 
 
 # ------------------------------------------------------------------------------------------ parse
@@ -464,9 +467,8 @@ class ToolWriter:
         return {"type": self._kinds[ref], "name": self.names.wire(ref)}
 
     def _hosted_choice(self, choice: ir.ToolChoice) -> Json:
-        kind = choice.hosted
-        if kind in self._hosted and kind in _CHOICE_WORDS:
-            return {"type": self._hosted.get(kind, _CHOICE_WORDS[kind])}
+        if choice.hosted in _CHOOSABLE and choice.hosted in self._hosted:
+            return {"type": self._hosted[choice.hosted]}
         self._losses.give_up(
             Loss.MEANING, choice.path, "the hosted tool that must be called is not available here"
         )

@@ -8,7 +8,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat/create (read 2026
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from translators import ids, ir, schema, turns
@@ -368,23 +368,14 @@ def _cache_marks(
     return chosen
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Output:
-    """How the asked-for shape of the answer is put: a field, a line of text, and what reading must check."""
+    """How the asked-for shape of the answer is put: a field, a line of text, and what reading must undo or check."""
 
-    __slots__ = ("checked", "line", "wire", "wrapped")
-
-    def __init__(
-        self,
-        wire: JsonObject | None = None,
-        line: str | None = None,
-        *,
-        wrapped: bool = False,
-        checked: bool = False,
-    ) -> None:
-        self.wire = wire
-        self.line = line
-        self.wrapped = wrapped
-        self.checked = checked
+    wire: JsonObject | None = None
+    line: str | None = None
+    wrapped: bool = False
+    checked: bool = False
 
 
 def _render_output(request: ir.Request, target: Target, losses: Losses) -> _Output:
@@ -413,7 +404,7 @@ def _render_output(request: ir.Request, target: Target, losses: Losses) -> _Outp
     if form.description:
         wire["description"] = form.description
     wire |= {"schema": shape, "strict": strict}
-    return _Output({"type": "json_schema", "json_schema": wire}, wrapped=wrapped)
+    return _Output(wire={"type": "json_schema", "json_schema": wire}, wrapped=wrapped)
 
 
 def _json_object(request: ir.Request, target: Target, path: str, losses: Losses) -> _Output:
@@ -428,7 +419,7 @@ def _json_object(request: ir.Request, target: Target, path: str, losses: Losses)
         return _Output(line=JSON_LINE, checked=True)
     # The protocol refuses the format unless some message says JSON; others do not ask for that.
     line = None if request.protocol == NAME or _mentions_json(request) else JSON_LINE
-    return _Output({"type": "json_object"}, line)
+    return _Output(wire={"type": "json_object"}, line=line)
 
 
 def _schema_in_words(shape: JsonObject, target: Target, path: str, losses: Losses) -> _Output:
@@ -436,7 +427,7 @@ def _schema_in_words(shape: JsonObject, target: Target, path: str, losses: Losse
     losses.give_up(Loss.MEANING, path, "the output schema was put into the prompt")
     line = f"{JSON_LINE} It must match this JSON Schema:\n{dump_text(shape)}"
     if target.profile.json_object:
-        return _Output({"type": "json_object"}, line)
+        return _Output(wire={"type": "json_object"}, line=line)
     return _Output(line=line, checked=schema.root_is_object(shape))
 
 
@@ -563,10 +554,11 @@ def _render_extras(request: ir.Request, target: Target, body: JsonObject, losses
             body["prompt_cache_key"] = request.cache_key
         if request.cache_prefix is not None and request.cache_prefix.ttl is not None:
             body["prompt_cache_options"] = {"mode": "implicit", "ttl": "30m"}
-    elif request.cache_key is not None:
-        losses.give_up(
-            Loss.TELEMETRY, request.path_of("cache_key"), "the provider has no cache key"
-        )
+        return
+    for name, hint in (("cache_key", request.cache_key), ("cache_prefix", request.cache_prefix)):
+        if hint is not None:
+            path = request.path_of(name)
+            losses.give_up(Loss.TELEMETRY, path, "the provider takes no caching hints")
 
 
 def _render_openai_extras(request: ir.Request, body: JsonObject, losses: Losses) -> None:

@@ -22,7 +22,6 @@ from translators.names import ToolNames
 from translators.profile import MidSystem
 from translators.wire import JsonObject
 
-IMAGE_BELOW: Final = "[image attached below]"
 _THINKING: Final = frozenset({"thinking", "redacted_thinking"})
 
 
@@ -42,8 +41,9 @@ def render_messages(
     """Bring the conversation into this protocol's turn order and write it."""
     messages = turns.localise(request.messages, PROTOCOL, losses)
     messages = _without_foreign_reasoning(request, messages, target, losses)
+    messages = _media_to_users(messages, losses)
     messages = turns.pair_results(_with_end(messages), losses)
-    messages = turns.drop_empty(messages)
+    messages = turns.drop_empty(_without_blanks(messages))
     messages = turns.place_system(messages, target.profile.mid_system, losses)
     system, rest = turns.split_system(messages)
     rest = turns.merge_roles(rest)
@@ -72,7 +72,7 @@ def render_system(
         for part in message.parts:
             if not isinstance(part, ir.Text):
                 raise losses.refusal(part.path or message.path, "only text can be a system message")
-            if part.text:
+            if part.text.strip():
                 blocks.append(_marked({"type": "text", "text": part.text}, part.cache))
     blocks.extend({"type": "text", "text": line} for line in lines)
     return blocks
@@ -111,6 +111,43 @@ def _stranger(part: ir.Part, target: Target) -> bool:
     return part.state is None or not target.understands(part.state, PROTOCOL)
 
 
+def _media_to_users(messages: tuple[ir.Message, ...], losses: Losses) -> tuple[ir.Message, ...]:
+    """Assistant turns hold no pictures or documents here: those of other protocols go into the user turn after."""
+    out: list[ir.Message] = []
+    for message in messages:
+        media = tuple(part for part in message.parts if isinstance(part, _MEDIA))
+        if message.role is not ir.Role.ASSISTANT or not media:
+            out.append(message)
+            continue
+        losses.give_up(Loss.VALUE, media[0].path, "what the assistant drew was given as user input")
+        rest = tuple(part for part in message.parts if not isinstance(part, _MEDIA))
+        if rest:
+            out.append(replace(message, parts=rest))
+        out.append(ir.Message(role=ir.Role.USER, parts=media, path=message.path))
+    return tuple(out)
+
+
+_MEDIA: Final = (ir.Image, ir.Document, ir.Audio, ir.Video)
+
+
+def _without_blanks(messages: tuple[ir.Message, ...]) -> tuple[ir.Message, ...]:
+    """Texts of nothing but whitespace are refused upstream like empty ones: make them empty."""
+    return tuple(
+        replace(message, parts=tuple(_blanked(part) for part in message.parts))
+        if any(_is_blank(part) for part in message.parts)
+        else message
+        for message in messages
+    )
+
+
+def _is_blank(part: ir.Part) -> bool:
+    return isinstance(part, ir.Text) and not part.text.strip()
+
+
+def _blanked(part: ir.Part) -> ir.Part:
+    return ir.Text(text="") if _is_blank(part) else part
+
+
 def _with_end(messages: tuple[ir.Message, ...]) -> tuple[ir.Message, ...]:
     """Calls at the very end need results too: an empty user turn gives them their place."""
     if not messages or messages[-1].role is not ir.Role.ASSISTANT:
@@ -147,19 +184,18 @@ def _settled_end(
     if final.role is not ir.Role.ASSISTANT:
         return messages
     end = final.parts[-1]
-    if not isinstance(end, ir.Text):
+    if isinstance(end, ir.WebSearch | ir.CodeRun | ir.Foreign):
         return messages  # a paused turn of hosted tools goes back as it was
     if not target.profile.prefill:
         losses.give_up(
             Loss.MEANING, final.path, "the model cannot continue an answer; it was asked to go on"
         )
         return (*messages, ir.Message(role=ir.Role.USER, parts=(ir.Text(text="Continue."),)))
-    trimmed = end.text.rstrip()
-    if trimmed == end.text:
+    if not isinstance(end, ir.Text) or end.text == end.text.rstrip():
         return messages
     losses.give_up(Loss.VALUE, end.path, "whitespace at the end of the begun answer was cut")
-    parts = (*final.parts[:-1], replace(end, text=trimmed)) if trimmed else final.parts[:-1]
-    return (*messages[:-1], replace(final, parts=parts)) if parts else messages[:-1]
+    parts = (*final.parts[:-1], replace(end, text=end.text.rstrip()))
+    return (*messages[:-1], replace(final, parts=parts))
 
 
 def _loop_without_thinking(messages: list[JsonObject]) -> bool:
@@ -341,26 +377,25 @@ class _Writer:
         }
 
     def _tool_result(self, part: ir.ToolResult, below: list[JsonObject]) -> JsonObject:
+        """A result; media that may not stand in it (a failed result is text only) go into `below`."""
+        apart = part.is_error or not self.target.profile.tool_result_media
         content: list[JsonObject] = []
         for item in part.content:
-            match item:
-                case ir.Text():
-                    content.append(_marked({"type": "text", "text": item.text}, item.cache))
-                case ir.Image() if not self.target.profile.tool_result_media:
-                    self.losses.give_up(
-                        Loss.VALUE, item.path, "the image of a tool result was put below it"
-                    )
-                    content.append({"type": "text", "text": IMAGE_BELOW})
-                    below.append(self._image(item))
-                case ir.Image():
-                    content.append(self._image(item))
-                case ir.Document():
-                    content.append(self._document(item))
-        block: JsonObject = {"type": "tool_result", "tool_use_id": wire_call_id(part.call_id)}
-        block["content"] = _simplest(content)
+            if isinstance(item, ir.Text):
+                content.append(_marked({"type": "text", "text": item.text}, item.cache))
+                continue
+            block = self._image(item) if isinstance(item, ir.Image) else self._document(item)
+            if apart and block["type"] != "text":
+                reason = "what the tool result shows was put below it"
+                self.losses.give_up(Loss.VALUE, item.path, reason)
+                below.append(block)
+                block = {"type": "text", "text": f"[{block['type']} attached below]"}
+            content.append(block)
+        wire: JsonObject = {"type": "tool_result", "tool_use_id": wire_call_id(part.call_id)}
+        wire["content"] = _simplest(content)
         if part.is_error:
-            block["is_error"] = True
-        return _marked(block, part.cache)
+            wire["is_error"] = True
+        return _marked(wire, part.cache)
 
 
 def _simplest(content: list[JsonObject]) -> str | list[JsonObject]:

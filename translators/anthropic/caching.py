@@ -42,7 +42,10 @@ def place_marks(request: ir.Request, body: JsonObject) -> None:
 
 
 def _wire(mark: Json, *, short_only: bool) -> JsonObject:
-    ttl = mark.ttl if isinstance(mark, ir.CacheMark) else mark.get("ttl")
+    if isinstance(mark, ir.CacheMark):
+        ttl = mark.ttl
+    else:
+        ttl = mark.get("ttl") if isinstance(mark, dict) else None
     if ttl in _SHORT or short_only:
         return {"type": "ephemeral"}
     return {"type": "ephemeral", "ttl": _LONG}

@@ -36,7 +36,6 @@ DROP_RULE: Final = ir.ForeignRule(Action.REJECT, Action.WARN, Action.WARN)
 QUIET_RULE: Final = ir.ForeignRule(Action.REJECT, Action.SILENT, Action.SILENT)
 """For the half of a pair whose other half tells the loss."""
 TELEMETRY_RULE: Final = ir.ForeignRule(Action.WARN, Action.SILENT, Action.SILENT)
-MEANING_RULE: Final = ir.ForeignRule(Action.REJECT, Action.REJECT, Action.WARN)
 MEANING_TEXT_RULE: Final = ir.ForeignRule(Action.REJECT, Action.REJECT, Action.WARN, as_text=True)
 REFUSE_RULE: Final = ir.ForeignRule(Action.REJECT, Action.REJECT, Action.REJECT)
 
@@ -175,19 +174,18 @@ def _plain(content: Any) -> str:
 
 
 def pair_up(blocks: list[Any]) -> dict[int, int]:
-    """Places of hosted calls in a message -> places of their results."""
-    results = {
-        block.get("tool_use_id"): place
-        for place, block in enumerate(blocks)
-        if isinstance(block, dict) and block.get("type") in RESULTS
-    }
-    return {
-        place: results[block.get("id")]
-        for place, block in enumerate(blocks)
-        if isinstance(block, dict)
-        and block.get("type") in CALLS
-        and results.get(block.get("id"), -1) > place
-    }
+    """Places of hosted calls in a message -> places of their results, which come later."""
+    results: dict[str, int] = {}
+    calls: dict[str, int] = {}
+    for place, block in enumerate(blocks):
+        kind = block.get("type") if isinstance(block, dict) else None
+        if not isinstance(kind, str):
+            continue
+        if kind in RESULTS:
+            results[str(block.get("tool_use_id"))] = place
+        elif kind in CALLS:
+            calls[str(block.get("id"))] = place
+    return {place: results[key] for key, place in calls.items() if results.get(key, -1) > place}
 
 
 # ----------------------------------------------------------------------------------------- writing

@@ -227,7 +227,7 @@ def _unshared(fields: Fields, config: Fields | None, intake: Intake) -> tuple[ir
     management = fields.optional_object("context_management")
     if management is not None:
         for edit in management.items("edits"):
-            quiet = edit.any("type") in _QUIET_EDITS
+            quiet = edit.text("type") in _QUIET_EDITS
             intake.unsaid(edit.path, Loss.TELEMETRY if quiet else Loss.HINT)
         intake.unknown(management)
     if config is not None:
@@ -471,23 +471,3 @@ def _render_tier(request: ir.Request, body: JsonObject, losses: Losses) -> None:
         losses.give_up(
             Loss.TELEMETRY, request.path_of("service_tier"), f"the tier {tier} cannot be asked for"
         )
-
-
-COUNT_FIELDS: Final = (
-    "model",
-    "anthropic_version",
-    "system",
-    "messages",
-    "tools",
-    "tool_choice",
-    "thinking",
-    "output_config",
-    "mcp_servers",
-    "cache_control",
-)
-"""What `count_tokens` takes of a Messages body."""
-
-
-def count_body(body: JsonObject) -> JsonObject:
-    """The body for `count_tokens` of a rendered request (pitfalls CNT-05)."""
-    return {key: body[key] for key in COUNT_FIELDS if key in body}

@@ -163,7 +163,7 @@ def call_head(
 
 def other_parts(block: JsonObject, reading: Reading, losses: Losses) -> tuple[ir.Part, ...]:
     """The parts of a block that is no tool call; an unknown one is refused or recorded."""
-    kind = block.get("type")
+    kind = str(block.get("type"))
     match kind:
         case "text":
             text = block.get("text")
@@ -184,7 +184,7 @@ def other_parts(block: JsonObject, reading: Reading, losses: Losses) -> tuple[ir
         case _ if kind in hosted.RESULTS:
             return hosted.hosted_parts(None, block, "")
         case _ if kind in hosted.SINGLE_RULES:
-            return (hosted.foreign(block, "", hosted.SINGLE_RULES[str(kind)]),)
+            return (hosted.foreign(block, "", hosted.SINGLE_RULES[kind]),)
         case _:
             unknown_block(kind, losses)
             return ()

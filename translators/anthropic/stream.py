@@ -182,7 +182,7 @@ class AnthropicDecoder(Decoder):
         if kind == "text_delta":
             self._text(index, block, delta["text"])
         elif kind == "input_json_delta":
-            text = delta["partial_json"]
+            text = _checked(delta["partial_json"])
             block.pieces.append(text)
             if block.started:
                 self.parts.delta(index, text)
@@ -212,7 +212,7 @@ class AnthropicDecoder(Decoder):
         return block
 
     def _text(self, index: int, block: _Block, text: str) -> None:
-        if not text or block.part is None:
+        if _checked(text) == "" or block.part is None:
             return
         if not block.started:
             block.started = True
@@ -287,6 +287,13 @@ class AnthropicDecoder(Decoder):
     def _emit(self, parts: tuple[ir.Part, ...]) -> None:
         for part in parts:
             self.parts.whole(object(), part)
+
+
+def _checked(text: str) -> str:
+    """A piece of text; anything else is a frame of an unreadable shape."""
+    if text.__class__ is str:
+        return text
+    raise TypeError("text")  # Decoder makes an upstream_malformed of it
 
 
 def _is_object(text: str) -> bool:

@@ -91,6 +91,17 @@ def test_sys_10_empty_texts_are_dropped():
     assert [block["type"] for block in body["messages"][1]["content"]] == ["tool_use"]
 
 
+@pytest.mark.parametrize("blank", ["\n\n", " "])
+def test_a_text_of_whitespace_counts_as_empty(blank):
+    body = rendered_body(
+        ask(system(blank), user("a"), assistant(blank, call("t1")), user(result("t1")))
+    )
+    assert "system" not in body
+    assert [block["type"] for block in body["messages"][1]["content"]] == ["tool_use"]
+    with pytest.raises(GatewayError):
+        render(ask(user(blank)))
+
+
 def test_an_empty_user_message_is_refused():
     with pytest.raises(GatewayError) as caught:
         render(ask(user("")))
@@ -260,6 +271,26 @@ def test_res_01_an_image_goes_below_where_results_hold_none():
     first, second = body["messages"][2]["content"]
     assert first["content"] == "[image attached below]"
     assert second["type"] == "image"
+
+
+def test_a_failed_result_holds_text_only():
+    answer = result("t1", ir.Text(text="boom"), ir.Image(source=PNG), is_error=True)
+    body = rendered_body(ask(user("a"), assistant(call("t1")), user(answer)))
+    first, second = body["messages"][2]["content"]
+    assert [item["type"] for item in first["content"]] == ["text", "text"]
+    assert second["type"] == "image"
+
+
+def test_what_an_assistant_drew_goes_into_the_user_turn_after():
+    body = rendered_body(
+        ask(user("a"), assistant("look", ir.Image(source=PNG), call("t1")), user(result("t1"), "b"))
+    )
+    assert roles(body) == ["user", "assistant", "user"]
+    assert [block["type"] for block in body["messages"][2]["content"]] == [
+        "tool_result",
+        "image",
+        "text",
+    ]
 
 
 @pytest.mark.parametrize(

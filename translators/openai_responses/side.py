@@ -1,4 +1,5 @@
-"""What the Responses API does besides answering: token counts, and compaction where the upstream has none.
+"""What the Responses API does besides answering: token counts, compaction where the upstream has none, and what
+a passed-through body must not carry.
 
 An emulated compaction asks the upstream's model for a summary and hands it out as a `compaction` item whose
 `encrypted_content` is an envelope of the text; items.py opens it when the item comes back. Pure functions: the
@@ -17,9 +18,10 @@ from translators.ids import digest62, response_id
 from translators.losses import Loss
 from translators.openai_responses.content import PROTOCOL
 from translators.openai_responses.foreign import parse_foreign
+from translators.openai_responses.items import SUMMARY_INTRO
 from translators.openai_responses.snapshot import render_usage
 from translators.seal import Seal
-from translators.wire import JsonObject
+from translators.wire import Json, JsonObject
 
 TRIGGER: Final = "compaction_trigger"
 
@@ -121,3 +123,59 @@ def compaction_response(
         "output": [compaction_item(summary_text, seal)],
         "usage": render_usage(known),
     }
+
+
+# ------------------------------------------------------------------------------------ passthrough
+
+
+def without_envelopes(body: JsonObject, seal: Seal | None) -> JsonObject:
+    """A client's body fit for an upstream of this very protocol: no envelope of ours is left in its `input`.
+
+    Reasoning of other vendors is left out, together with the ids of what it led to (they would ask for it); an
+    emulated compaction becomes its text. A body without envelopes is returned as it is.
+    """
+    items = body.get("input")
+    if not isinstance(items, list) or not any(map(_has_envelope, items)):
+        return body
+    written: list[Json] = []
+    orphaned = False
+    for item in items:
+        if not _has_envelope(item):
+            orphaned = orphaned and _is_of_turn(item)
+            written.append(_without_id(item) if orphaned else item)
+        elif item["type"] == "compaction":
+            orphaned = False
+            written.extend(_opened(item, seal))
+        else:
+            orphaned = True
+    return {**body, "input": written}
+
+
+_OF_TURN: Final = frozenset({"reasoning", "function_call", "custom_tool_call"})
+
+
+def _has_envelope(item: Json) -> bool:
+    encrypted = item.get("encrypted_content") if isinstance(item, dict) else None
+    return isinstance(encrypted, str) and Seal.is_envelope(encrypted) and "type" in item
+
+
+def _is_of_turn(item: Json) -> bool:
+    """Whether an item belongs to the assistant's turn that is going on."""
+    if not isinstance(item, dict):
+        return False
+    return item.get("type") in _OF_TURN or item.get("role") == "assistant"
+
+
+def _without_id(item: JsonObject) -> JsonObject:
+    return {key: value for key, value in item.items() if key != "id"}
+
+
+def _opened(item: JsonObject, seal: Seal | None) -> list[JsonObject]:
+    summary = seal.unwrap(item["encrypted_content"]) if seal else None
+    if summary is None:
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST,
+            "a compaction in the input was made by another gateway and cannot be opened",
+            path="input",
+        )
+    return [{"type": "message", "role": "user", "content": SUMMARY_INTRO + summary.text}]

@@ -101,3 +101,39 @@ def test_an_answer_that_is_no_summary_fails(answer: ir.Response) -> None:
     with pytest.raises(GatewayError) as caught:
         side.compacted(answer, SEAL)
     assert caught.value.kind is ErrorKind.UPSTREAM_MALFORMED
+
+
+def test_a_passed_through_body_carries_no_envelope() -> None:
+    state = ir.OpaqueState(
+        kind=ir.StateKind.ANTHROPIC_SIGNATURE, value="s", provider="p", model="m"
+    )
+    sealed = SEAL.wrap(ir.Reasoning(text="t", state=state))
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "id": "fco_1", "call_id": "c", "output": "x"}
+    own = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "gAAA"}
+    body = {
+        "model": "m",
+        "input": [
+            side.compaction_item("Before.", SEAL),
+            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed},
+            call,
+            output,
+            own,
+            {**call, "call_id": "d"},
+        ],
+    }
+    clean = side.without_envelopes(body, SEAL)
+    assert clean["model"] == "m"
+    assert clean["input"] == [
+        {"type": "message", "role": "user", "content": SUMMARY_INTRO + "Before."},
+        {key: value for key, value in call.items() if key != "id"},
+        output,
+        own,
+        {**call, "call_id": "d"},
+    ]
+    assert body["input"][2]["id"] == "fc_1"  # type: ignore[index]
+    assert side.without_envelopes(clean, SEAL) is clean
+    with pytest.raises(GatewayError):
+        side.without_envelopes(body, None)
+    string = {"input": "hi"}
+    assert side.without_envelopes(string, SEAL) is string

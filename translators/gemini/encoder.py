@@ -6,6 +6,7 @@ Reference: https://ai.google.dev/api/generate-content#method:-models.streamgener
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from translators import ir
@@ -44,7 +45,8 @@ class GeminiEncoder:
         self._text_end = self._thought_end = b""
         self._head: ir.Part | None = None  # of the open part
         self._plain_text = False  # a delta may go out without further thought
-        self._pieces: list[str] = []
+        self._pieces: list[str] = []  # of the open part, behind those of texts right before a text
+        self._own = 0  # where the open part's pieces begin
 
     def encode(self, event: ir.StreamEvent) -> bytes:
         """See StreamEncoder."""
@@ -57,7 +59,7 @@ class GeminiEncoder:
             case ir.PartEnd():
                 return self._end(event)
             case ir.CitationAdded():
-                self._parts.cite(event.citation, "".join(self._pieces))
+                self._cite(event.citation)
                 return b""
             case ir.MessageStart():
                 self._begin(event)
@@ -85,8 +87,10 @@ class GeminiEncoder:
         self._thought_end = _THOUGHT_END + self._names + self._tail
 
     def _start(self, part: ir.Part) -> bytes:
+        if not (isinstance(part, _VISIBLE) and isinstance(self._head, _VISIBLE)):
+            self._pieces.clear()
+        self._own = len(self._pieces)
         self._head = part
-        self._pieces.clear()
         self._plain_text = isinstance(part, _VISIBLE) and not self._parts.is_enum
         if isinstance(part, (*_VISIBLE, ir.ToolCall)):
             return b""
@@ -114,8 +118,11 @@ class GeminiEncoder:
         return self._chunk([self._parts.signed({"text": event.text})], beside)
 
     def _end(self, event: ir.PartEnd) -> bytes:
-        part, text = self._head, "".join(self._pieces)
-        self._head, self._plain_text = None, False
+        part = self._head
+        self._plain_text = False
+        if isinstance(part, ir.Text) and not self._parts.is_enum:
+            return b""
+        text = "".join(self._pieces[self._own :])
         match part:
             case ir.ToolCall():
                 call = ir.ToolCall(
@@ -131,10 +138,20 @@ class GeminiEncoder:
                 state = event.state or part.state
                 whole = ir.Reasoning(text=text, state=state, item_id=part.item_id)
                 return self._chunk(self._parts.reason(whole))
-            case ir.Text() if self._parts.is_enum and text:
+            case ir.Text() if text:
                 return self._chunk([self._parts.signed({"text": self._parts.text(text)})])
             case _:
                 return b""
+
+    def _cite(self, citation: ir.Citation) -> None:
+        """Offsets count from the first of adjacent texts: a client joins what it gets."""
+        before = "".join(self._pieces[: self._own])
+        text = before + "".join(self._pieces[self._own :])
+        if isinstance(citation, ir.UrlCitation) and before:
+            end = len(text) if citation.end is None else len(before) + citation.end
+            start = len(before) + (citation.start or 0)
+            citation = replace(citation, start=start, end=end)
+        self._parts.cite(citation, text)
 
     # -- the end
 

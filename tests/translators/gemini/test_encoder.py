@@ -187,6 +187,16 @@ def test_without_a_seal_foreign_state_is_recorded_as_lost() -> None:
     assert losses.degradations
 
 
+def test_offsets_count_from_the_first_of_adjacent_texts() -> None:
+    cited = ir.Text(text="zwei", citations=(ir.UrlCitation(url="u"),))
+    found = chunks(encode(unfold(answer("für ", cited, call(), cited))))
+    supports = found[-1]["candidates"][0]["groundingMetadata"]["groundingSupports"]
+    assert [support["segment"] for support in supports] == [
+        {"startIndex": 5, "endIndex": 9, "text": "zwei"},
+        {"startIndex": 0, "endIndex": 4, "text": "zwei"},
+    ]
+
+
 def test_what_the_client_stores_comes_back_as_the_same_reasoning() -> None:
     """Two pieces of foreign reasoning and a call, through a Gemini client and back."""
     first = ir.Reasoning(text="one", state=ENCRYPTED, item_id="rs_1")

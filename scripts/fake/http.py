@@ -49,25 +49,31 @@ class _Head:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class Reply:
-    """The answer to one request, written piece by piece."""
+def _ignore(whole: bool) -> None:
+    """Nobody wants to know."""
 
-    __slots__ = ("_connection", "_transport", "broken", "started")
+
+class Reply:
+    """The answer to one request, written piece by piece.
+
+    `on_end` is told whether the answer is whole, just before the client can see that it has ended.
+    """
+
+    __slots__ = ("_connection", "_transport", "on_end")
 
     def __init__(self, connection: Connection, transport: asyncio.Transport) -> None:
         self._connection = connection
         self._transport = transport
-        self.started = False
-        self.broken = False
+        self.on_end: Callable[[bool], None] = _ignore
 
     def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send a whole answer."""
         head = _head_bytes(status, {**headers, "content-length": str(len(body))})
+        self.on_end(True)
         self.raw(head + body)
 
     def raw(self, data: bytes) -> None:
         """Send bytes that were rendered before, head included."""
-        self.started = True
         self._transport.write(data)
 
     def start(self, status: int, headers: Mapping[str, str]) -> None:
@@ -83,16 +89,17 @@ class Reply:
     def end(self) -> None:
         """End an answer in chunks as HTTP demands."""
         if not self._transport.is_closing():
+            self.on_end(True)
             self._transport.write(b"0\r\n\r\n")
 
     def close(self) -> None:
         """Close the connection in the middle of the answer."""
-        self.broken = True
+        self.on_end(False)
         self._transport.close()
 
     def reset(self) -> None:
         """Break the connection so that the client sees a reset, not an end."""
-        self.broken = True
+        self.on_end(False)
         wire = self._transport.get_extra_info("socket")
         if wire is not None:
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

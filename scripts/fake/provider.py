@@ -156,17 +156,16 @@ class FakeProvider:
             request.body,
         )
         self.record.add(item)
+        reply.on_end = item.ended
         if called is None:
             item.verdict, item.status, item.reason = "rejected", 404, "no such path"
             reply.send(404, {"content-type": _JSON}, b'{"error":{"message":"Not Found"}}')
             return
         try:
             await self._dispatch(called, request, reply, item)
-            item.outcome = "broken" if reply.broken else "complete"
         except Rejection as rejection:
             item.verdict, item.reason = "rejected", rejection.message
             self._refuse(called, rejection, reply, item, request)
-            item.outcome = "complete"
         except Exception as error:
             # A bug of the fake: show it to whoever tests against it instead of leaving the client waiting.
             item.verdict, item.status = "rejected", 500
@@ -174,7 +173,7 @@ class FakeProvider:
             reply.close()
             raise
         except asyncio.CancelledError:
-            item.outcome = "broken" if reply.broken else "client_left"
+            item.outcome = item.outcome or "client_left"
             raise
 
     async def _dispatch(self, called: Call, request: Request, reply: Reply, item: Recorded) -> None:

@@ -40,6 +40,10 @@ class Recorded:
         """The first header of that name, whatever its case."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
+    def ended(self, whole: bool) -> None:
+        """Note that the answer has been sent, or broken off on purpose."""
+        self.outcome = "complete" if whole else "broken"
+
     def summary(self) -> dict[str, Any]:
         """The record as JSON, bodies included, frames only counted."""
         return {

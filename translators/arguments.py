@@ -37,7 +37,15 @@ def arguments_text(value: Json) -> str:
     """An arguments object as compact JSON; None is `{}`; a string that is JSON already stays as it is."""
     if value is None or value == "":
         return "{}"
-    return value if isinstance(value, str) else dump_text(value)
+    return value if isinstance(value, str) and _is_json(value) else dump_text(value)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        loads(text)
+    except JsonSyntaxError:
+        return False
+    return True
 
 
 def result_text(result: ir.ToolResult, separator: str = "\n") -> str:

@@ -8,7 +8,6 @@ Text form: standard base64 of `llmg1.` + JSON + 32-byte HMAC-SHA-256, so that it
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from typing import Final
@@ -62,7 +61,7 @@ class Seal:
         text = value.replace("-", "+").replace("_", "/").rstrip("=")
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        except binascii.Error:
+        except ValueError:  # also what is not ASCII
             return None
         signed, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
         if not hmac.compare_digest(mac, hmac.digest(self._key, signed, hashlib.sha256)):

@@ -13,6 +13,7 @@ from translators.errors import ErrorKind, GatewayError
 from translators.wire import LINE_SEPARATORS, Json, dumps
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
+_BOM: Final = b"\xef\xbb\xbf"
 
 
 class Frame(NamedTuple):
@@ -43,8 +44,6 @@ class SseParser:
         """Take a piece of the stream; `upstream_malformed` when a frame outgrows the limit."""
         if not chunk:
             return []
-        if self._first:
-            chunk = self._strip_bom(chunk)
         if b"\r" in chunk or (self._buffer and self._buffer[-1].endswith(b"\r")):
             return self._feed_with_cr(chunk)
         frames: list[Frame] = []
@@ -52,9 +51,7 @@ class SseParser:
         while (end := chunk.find(b"\n", start)) >= 0:
             line = chunk[start:end]
             if self._buffer:
-                self._buffer.append(line)
-                line = b"".join(self._buffer)
-                self._buffer.clear()
+                line = self._held() + line
             self._line(line, frames)
             start = end + 1
         if start < len(chunk):
@@ -65,22 +62,16 @@ class SseParser:
         """End of input: a last frame without its blank line still counts (pitfalls STR-37)."""
         frames: list[Frame] = []
         if self._buffer:
-            line = b"".join(self._buffer).rstrip(b"\r")
-            self._buffer.clear()
+            line = self._held().rstrip(b"\r")
             if line:
                 self._line(line, frames)
         self._line(b"", frames)
         return frames
 
-    def _strip_bom(self, chunk: bytes) -> bytes:
-        self._first = False
-        return chunk[3:] if chunk.startswith(b"\xef\xbb\xbf") else chunk
-
     def _feed_with_cr(self, chunk: bytes) -> list[Frame]:
         """The slow path: a CR at the very end of a chunk waits, it may be half of a CRLF."""
         if self._buffer:
-            chunk = b"".join(self._buffer) + chunk
-            self._buffer.clear()
+            chunk = self._held() + chunk
         held = b"\r" if chunk.endswith(b"\r") else b""
         text = chunk[: len(chunk) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = text.split(b"\n")
@@ -95,6 +86,13 @@ class SseParser:
         self._buffer.append(piece)
         self._grow(len(piece))
 
+    def _held(self) -> bytes:
+        """Take the unfinished line back."""
+        line = b"".join(self._buffer)
+        self._buffer.clear()
+        self._size -= len(line)
+        return line
+
     def _grow(self, count: int) -> None:
         self._size += count
         if self._size > self._max:
@@ -105,6 +103,9 @@ class SseParser:
             )
 
     def _line(self, line: bytes, frames: list[Frame]) -> None:
+        if self._first:
+            self._first = False
+            line = line.removeprefix(_BOM)
         if not line:
             if self._data:
                 data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
@@ -115,8 +116,7 @@ class SseParser:
         elif line.startswith(b"data:"):
             value = line[6:] if line[5:6] == b" " else line[5:]
             self._data.append(value)
-            if len(self._data) > 1:
-                self._grow(len(value))
+            self._grow(len(value))
         elif line.startswith(b"event:"):
             self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace")
         elif line.startswith(b":"):

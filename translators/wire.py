@@ -19,7 +19,7 @@ type Json = Any
 type JsonObject = dict[str, Any]
 
 LINE_SEPARATORS: Final = re.compile("[\u2028\u2029]")
-_HUGE_INTEGER: Final = re.compile(rb"[\[:,\s-]\d{19,}\s*[,\]}]")
+_HUGE_INTEGER: Final = re.compile(rb"(?:^|[\[:,\s-])\d{19,}\s*(?:[,\]}]|$)")
 
 
 class JsonSyntaxError(ValueError):
@@ -49,6 +49,7 @@ def loads(data: bytes | bytearray | str) -> Json:
 def _tolerant_loads(raw: bytes) -> Json:
     try:
         value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        return _without_surrogates(value)
     except json.JSONDecodeError as error:
         raise JsonSyntaxError(error.msg, error.lineno, error.colno) from error
     except UnicodeDecodeError as error:
@@ -59,7 +60,6 @@ def _tolerant_loads(raw: bytes) -> Json:
         raise JsonSyntaxError("nested too deeply", 1, 1) from error
     except ValueError as error:
         raise JsonSyntaxError(str(error), 1, 1) from error
-    return _without_surrogates(value)
 
 
 def _refuse_constant(name: str) -> Json:

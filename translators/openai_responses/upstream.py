@@ -285,8 +285,9 @@ class _InputWriter:
         if instructions is None or not rest:
             rest, instructions = messages, None
         items: list[JsonObject] = []
+        loop = range(_loop_start(rest), len(rest) - 1)
         for position, message in enumerate(rest):
-            items.extend(self._message(message, in_loop=_in_loop(rest, position)))
+            items.extend(self._message(message, in_loop=position in loop))
         return instructions, items
 
     def _check_prefill(self, rest: tuple[ir.Message, ...]) -> None:
@@ -458,16 +459,14 @@ def _instructions(leading: tuple[ir.Message, ...], *, marks: bool) -> str | None
     return "\n\n".join(texts) or None
 
 
-def _in_loop(messages: tuple[ir.Message, ...], position: int) -> bool:
-    """Whether a message belongs to the turn that waits for the answer to tool results."""
-    return (
-        not any(
-            message.role is ir.Role.USER
-            and not any(isinstance(part, ir.ToolResult) for part in message.parts)
-            for message in messages[position + 1 :]
-        )
-        and position < len(messages) - 1
-    )
+def _loop_start(messages: tuple[ir.Message, ...]) -> int:
+    """Where the turn begins that waits for the answer to tool results: after the last words of the user."""
+    for position in range(len(messages) - 1, -1, -1):
+        message = messages[position]
+        answers = any(isinstance(part, ir.ToolResult) for part in message.parts)
+        if message.role is ir.Role.USER and not answers:
+            return position + 1
+    return 0
 
 
 def _item(role: str, content: list[JsonObject]) -> JsonObject:

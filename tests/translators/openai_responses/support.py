@@ -19,6 +19,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 from translators import ir
 from translators.base import Call, Reading, Target, Writing
+from translators.fold import Folder
 from translators.grammar import Grammar
 from translators.losses import Losses, Mode, Side
 from translators.openai_responses import TRANSLATOR
@@ -198,8 +199,6 @@ def assert_pairs(events: list[dict[str, Any]], index: int) -> None:
 
 def fold(events: Iterable[ir.StreamEvent]) -> ir.Response:
     """A stream as a whole answer."""
-    from translators.fold import Folder
-
     folder = Folder()
     for event in events:
         folder.add(event)

@@ -26,6 +26,7 @@ from translators.fold import unfold
 from translators.losses import Losses, Mode, Side
 from translators.openai_responses import TRANSLATOR
 from translators.openai_responses.errors import UNKNOWN_TO_SDK
+from translators.sse import SseParser
 
 USAGE = ir.Usage(input_tokens=10, output_tokens=5, cache_read_tokens=4, reasoning_tokens=2)
 
@@ -408,8 +409,6 @@ def test_tmo_03_a_ping_is_an_event_with_the_next_number() -> None:
 
 
 def _read(stream: bytes) -> list[dict[str, Any]]:
-    from translators.sse import SseParser
-
     return payloads(SseParser().feed(stream))
 
 

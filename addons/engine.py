@@ -27,7 +27,7 @@ from mitmproxy import ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Client, Server
 from mitmproxy.net.tls import starts_like_tls_record
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy import commands, events, layer, server_hooks
 from mitmproxy.proxy.context import Context
 from mitmproxy.tls import ClientHelloData
 
@@ -41,7 +41,7 @@ from addons.contract import (
 )
 from addons.gateway_layer import GatewayLayer
 from addons.internals import ClientTLSLayer, ReverseProxy, handler_of
-from addons.phases import Connect, Inject, LocalStream
+from addons.phases import ClientGone, Connect, Inject, LocalStream
 from addons.selfcheck import self_check
 
 if TYPE_CHECKING:
@@ -191,6 +191,27 @@ class Engine:
             handler.max_conns = collections.defaultdict(
                 lambda: asyncio.Semaphore(MAX_UPSTREAM_CONNECTIONS)
             )
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Close an upstream's socket when its task ends, however that ends.
+
+        mitmproxy forgets the socket if the task is cancelled twice: once by a command, once because the client left.
+        """
+        handler = handler_of(data.client)
+        io = handler.transports.get(data.server) if handler is not None else None
+        if io is not None and io.handler is not None:
+            io.handler.add_done_callback(lambda _task: io.writer.close())
+
+    async def client_disconnected(self, client: Client) -> None:
+        """End what the client left behind, should its own event have been lost in the same way."""
+        handler = handler_of(client)
+        gateway_layer = self.layers.get(client.id)
+        if handler is None or gateway_layer is None:
+            return
+        if gateway_layer.streams:
+            await handler.server_event(ClientGone())
+        if (io := handler.transports.get(client)) is not None:
+            io.writer.close()
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         """Put our HTTP layer where mitmproxy would put its own."""

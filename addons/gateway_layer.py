@@ -33,7 +33,15 @@ from addons.internals import (
     request_head_size,
 )
 from addons.machine import GatewayStream
-from addons.phases import CLIENT_LEFT, CONNECT_TIMED_OUT, NEVER, Connect, Inject, Tick
+from addons.phases import (
+    CLIENT_LEFT,
+    CONNECT_TIMED_OUT,
+    NEVER,
+    ClientGone,
+    Connect,
+    Inject,
+    Tick,
+)
 
 if TYPE_CHECKING:
     from addons.engine import Engine
@@ -65,6 +73,8 @@ class GatewayLayer(HttpLayer):
             yield from self._on_timer()
         elif isinstance(event, Inject):
             yield from self.event_to_child(event.stream, event)
+        elif isinstance(event, ClientGone):
+            yield from self._end_all()
         elif isinstance(event, events.ConnectionEvent) and event.connection in self._abandoned:
             home = self._abandoned[event.connection]
             if isinstance(event, events.ConnectionClosed):
@@ -100,6 +110,13 @@ class GatewayLayer(HttpLayer):
         elif isinstance(event, ResponseProtocolError) and isinstance(child, HttpConnection):
             yield from self._shape_error(child, event)
         yield from super().event_to_child(child, event)
+
+    def _end_all(self) -> Commands[None]:
+        for stream in set(self.streams.values()):
+            error = RequestProtocolError(
+                stream.stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED
+            )
+            yield from self.event_to_child(stream, error)
 
     def make_stream(self, stream_id: int) -> Commands[None]:
         """As the base class does, with our stream; forgets upstream connections that are closed."""

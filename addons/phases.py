@@ -73,6 +73,11 @@ class Tick(events.Event):
 
 
 @dataclass
+class ClientGone(events.Event):
+    """The client's connection is closed, whether or not the layers have been told."""
+
+
+@dataclass
 class Inject(events.Event):
     """A piece of a local answer (b"" = its end), pushed into a live stream from outside the layers."""
 

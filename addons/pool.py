@@ -242,8 +242,10 @@ def _forget_past(stack: layer.Layer) -> None:
 
 async def _serve(handler: Any, conn: Server) -> None:
     """What mitmproxy's open_connection does after it has connected."""
+    io = handler.transports[conn]
     try:
         await handler.handle_connection(conn)
     finally:
+        io.writer.close()
         data = server_hooks.ServerConnectionHookData(client=handler.client, server=conn)
         await handler.handle_hook(server_hooks.ServerDisconnectedHook(data))

@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
-from addons.engine import Attempt, Cause, Verdict
+from addons.dispatch import Dispatch
+from addons.engine import Attempt, Cause, Engine, Verdict
+from addons.joinwrites import JoinWrites
+from addons.pool import Pool
 from tests.addons.live import (
     Behaviour,
     Client,
@@ -656,8 +659,9 @@ async def abort_somewhere(gate: Gateway, dice: random.Random) -> Reply | None:
             return None
 
 
+@pytest.mark.parametrize("optional", [False, True], ids=["engine alone", "pool, joins, dispatch"])
 @in_a_loop
-async def test_aborts_at_random_moments_leave_nothing_behind() -> None:
+async def test_aborts_at_random_moments_leave_nothing_behind(optional: bool) -> None:
     dice = random.Random(4)  # noqa: S311
     async with AsyncExitStack() as stack:
         ups = [
@@ -672,7 +676,13 @@ async def test_aborts_at_random_moments_leave_nothing_behind() -> None:
         }
         policy.early = True
         policy.back_off = 0.005
-        async with gateway(policy) as gate:
+        engine = Engine(policy)
+        more = (
+            [Dispatch(engine.note_failed_hook), JoinWrites(), Pool(engine, idle_s=0.5)]
+            if optional
+            else []
+        )
+        async with gateway(policy, *more, engine=engine) as gate:
             tasks = asyncio.all_tasks()
             for _ in range(30):
                 policy.upstreams = tuple(str(up) for up in dice.sample(ups, 4))

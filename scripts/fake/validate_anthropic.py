@@ -89,7 +89,7 @@ def _check_rules(body: JsonObject, model: str, version: str) -> None:
         raise invalid(("messages", 0, "role"), 'The first message must use the "user" role.')
     for index, message in enumerate(messages):
         _check_content(message, index, index == len(messages) - 1, version)
-    _check_system_turns(messages)
+    _check_system_turns(messages, model)
     _check_pairs(messages)
     _check_prefill(messages[-1], model)
     _check_thinking(body, model)
@@ -138,10 +138,12 @@ def _check_result(block: JsonObject, path: Path) -> None:
             )
 
 
-def _check_system_turns(messages: list[JsonObject]) -> None:
+def _check_system_turns(messages: list[JsonObject], model: str) -> None:
     for index, message in enumerate(messages):
         if message["role"] != "system":
             continue
+        if _OLD.search(model):
+            raise Rejection(400, "role 'system' is not supported on this model")
         before = messages[index - 1]["role"]
         after = messages[index + 1]["role"] if index + 1 < len(messages) else "assistant"
         if before != "user" or after != "assistant":

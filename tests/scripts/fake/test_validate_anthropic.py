@@ -307,6 +307,11 @@ def test_an_old_model_takes_a_prefill() -> None:
     validate(said(USER, {"role": "assistant", "content": "{"}), "claude-haiku-4-5")
 
 
+def test_an_old_model_takes_no_system_turn() -> None:
+    with pytest.raises(Rejection, match="role 'system' is not supported on this model"):
+        validate(said(USER, {"role": "system", "content": "x"}), "claude-haiku-4-5")
+
+
 def test_the_old_version_takes_sampling_but_not_both() -> None:
     validate(anthropic(temperature=0.5), MODEL, version=OLD)
     with pytest.raises(Rejection, match="cannot both be specified"):

@@ -495,8 +495,10 @@ class GatewayStream(HttpStream):
         response = _present(self.flow.response)
         if response.status_code != 101:
             self._unbind()
-        framing.frame_whole(response, self.flow.request, bytes(self.response_body_buf))
+        body = bytes(self.response_body_buf)
         self.response_body_buf.clear()
+        _present(self._current().response).raw_content = body  # for whoever shows attempts
+        framing.frame_whole(response, self.flow.request, body)
         yield from self.send_response()
 
     def send_response(self, already_streamed: bool = False) -> Commands[None]:

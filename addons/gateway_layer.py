@@ -39,6 +39,7 @@ from addons.phases import (
     NEVER,
     ClientGone,
     Connect,
+    Flush,
     Inject,
     Tick,
 )
@@ -61,6 +62,8 @@ class GatewayLayer(HttpLayer):
         super().__init__(context, HTTPMode.transparent)
         self.engine = engine
         self._abandoned: dict[Connection, layer.Layer] = {}  # their last events still need a home
+        self.unflushed: list[GatewayStream] = []
+        """Streams that have got pieces in this event and not relayed them."""
         self._timers: set[commands.RequestWakeup] = set()
         self._armed_at = NEVER
         self._wake_at = NEVER
@@ -84,6 +87,8 @@ class GatewayLayer(HttpLayer):
             yield from super()._handle_event(event)
             if isinstance(event, events.DataReceived):
                 yield from self._limit_head(event.connection)
+        while self.unflushed:
+            yield from self.event_to_child(self.unflushed.pop(), Flush())
         if self._wake_at < self._armed_at:
             yield from self._arm()
 

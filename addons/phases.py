@@ -73,6 +73,11 @@ class Tick(events.Event):
 
 
 @dataclass
+class Flush(events.Event):
+    """What one read brought is complete: relay it."""
+
+
+@dataclass
 class ClientGone(events.Event):
     """The client's connection is closed, whether or not the layers have been told."""
 

@@ -107,8 +107,26 @@ def test_an_empty_piece_of_the_relay_does_not_end_the_stream() -> None:
     talk = Dialogue()
     talk.policy.stream = lambda data: [b"", data.upper(), b""] if data != b"nothing" else b""
     talk.client(POST)
-    talk.upstream(1, stream_head() + chunk(b"a") + chunk(b"nothing") + chunk(b"b") + END)
+    for piece in (stream_head() + chunk(b"a"), chunk(b"nothing"), chunk(b"b") + END):
+        talk.upstream(1, piece)
     assert body(talk.client_text) == chunk(b"A") + chunk(b"B") + END
+
+
+def test_the_pieces_of_one_read_are_relayed_together() -> None:
+    seen: list[bytes] = []
+    talk = Dialogue()
+    talk.policy.stream = lambda data: (seen.append(data), [data])[1]
+    talk.client(POST)
+    talk.upstream(1, stream_head() + chunk(b"a") + chunk(b"b"))
+    talk.upstream(1, chunk(b"c") + chunk(b"d") + END)
+    assert seen == [b"ab", b"cd", b""]
+
+
+def test_pieces_before_a_break_in_the_same_read_are_not_lost() -> None:
+    talk = Dialogue()
+    talk.client(POST)
+    talk.upstream(1, stream_head() + chunk(b"a") + b"zz\r\n")
+    assert body(talk.client_text) == chunk(b"a") + chunk(b"event: error\n\n") + END
 
 
 def test_the_relay_is_told_the_end_once() -> None:
@@ -147,7 +165,8 @@ def test_finish_now_closes_the_upstream_and_ends_the_answer() -> None:
 
     talk.policy.stream = cut
     talk.client(POST)
-    talk.upstream(1, stream_head() + chunk(b"a") + chunk(b"b"))
+    talk.upstream(1, stream_head() + chunk(b"a"))
+    talk.upstream(1, chunk(b"late"))
     assert body(talk.client_text) == chunk(b"a") + chunk(b"[end]") + END
     assert "close 1" in talk.lines
     assert talk.lines[-1] == "hook response"

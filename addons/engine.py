@@ -8,6 +8,7 @@ cannot ping a silent one, and cannot stream a local answer. The engine can:
     machine.py         the same in code: one request
     gateway_layer.py   one client connection: upstream connections, stream ids, the timer
     framing.py         which headers travel, and how bodies are framed
+    local_socket.py    a WebSocket that ends here
     internals.py       every mitmproxy internal that is touched, in one place
     selfcheck.py       refuses a mitmproxy that the engine does not know
 """
@@ -30,7 +31,9 @@ from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer, server_hooks
 from mitmproxy.proxy.context import Context
 from mitmproxy.tls import ClientHelloData
+from wsproto.frame_protocol import CloseReason
 
+from addons import local_socket
 from addons.contract import (
     Attempt,
     Cause,
@@ -41,6 +44,7 @@ from addons.contract import (
 )
 from addons.gateway_layer import GatewayLayer
 from addons.internals import ClientTLSLayer, ReverseProxy, handler_of
+from addons.local_socket import LocalSocket, Session
 from addons.phases import ClientGone, Connect, Inject, LocalStream
 from addons.selfcheck import self_check
 
@@ -81,6 +85,7 @@ class Engine:
             WeakKeyDictionary()
         )
         self._pumps: set[LocalStream] = set()
+        self._sockets: WeakKeyDictionary[http.HTTPFlow, LocalSocket] = WeakKeyDictionary()
         self._refused: str | None = None
 
     # --- for addons
@@ -91,6 +96,21 @@ class Engine:
         The source is read no faster than the client takes it, and closed when the client leaves.
         """
         self._local_sources[flow] = source
+
+    def accept_socket(
+        self,
+        flow: http.HTTPFlow,
+        session: Session,
+        *,
+        max_message_bytes: int = local_socket.MAX_MESSAGE_BYTES,
+    ) -> None:
+        """Answer a WebSocket upgrade here, in a `request` hook, and run `session` on it; ValueError if it is none.
+
+        The session is cancelled when the client leaves; when it returns the socket is closed.
+        """
+        self._sockets[flow] = local_socket.accept(
+            flow, session, max_message_bytes=max_message_bytes
+        )
 
     def note_failed_hook(self, args: list[Any]) -> None:
         """Some addon raised in a hook with these arguments: its flow must not go on as if nothing had happened."""
@@ -105,6 +125,10 @@ class Engine:
     def take_local_source(self, flow: http.HTTPFlow) -> AsyncIterator[bytes] | None:
         """The source that `stream_local` set, once."""
         return self._local_sources.pop(flow, None)
+
+    def take_socket(self, flow: http.HTTPFlow) -> LocalSocket | None:
+        """The socket that `accept_socket` accepted, once."""
+        return self._sockets.pop(flow, None)
 
     def mark_used(self, conn: Server) -> bool:
         """Note that a request goes out on a connection; True if it is not the first."""
@@ -248,6 +272,29 @@ class Engine:
             if (aclose := getattr(local.source, "aclose", None)) is not None:
                 with contextlib.suppress(Exception):
                     await aclose()
+
+    async def llmgate_socket(self, socket: LocalSocket) -> None:
+        """Run a session on its socket."""
+        handler = handler_of(socket.stream.context.client)
+        if handler is None or socket.closed:
+            return
+
+        async def push(event: events.Event) -> None:
+            await handler.server_event(event)
+            await handler.drain_writers()
+
+        socket.push = push
+        socket.task = asyncio.current_task()
+        code = CloseReason.NORMAL_CLOSURE
+        try:
+            await socket.session(socket)
+        except asyncio.CancelledError:
+            if not socket.closed:
+                raise
+        except Exception:
+            log.exception("a WebSocket session failed")
+            code = CloseReason.INTERNAL_ERROR
+        await socket.close(code)
 
     async def _pump(self, local: LocalStream) -> None:
         handler = handler_of(local.stream.context.client)

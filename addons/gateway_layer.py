@@ -32,6 +32,7 @@ from addons.internals import (
     is_usable,
     request_head_size,
 )
+from addons.local_socket import SocketClose, SocketSend
 from addons.machine import GatewayStream
 from addons.phases import (
     CLIENT_LEFT,
@@ -74,7 +75,7 @@ class GatewayLayer(HttpLayer):
         if isinstance(event, events.Wakeup) and event.command in self._timers:
             self._timers.discard(event.command)
             yield from self._on_timer()
-        elif isinstance(event, Inject):
+        elif isinstance(event, (Inject, SocketSend, SocketClose)):
             yield from self.event_to_child(event.stream, event)
         elif isinstance(event, ClientGone):
             yield from self._end_all()

@@ -57,6 +57,11 @@ from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.modes import ReverseProxy
 from mitmproxy.proxy.layers.tls import ClientTLSLayer
+from mitmproxy.proxy.layers.websocket import (
+    WebsocketEndHook,
+    WebsocketMessageHook,
+    WebsocketStartHook,
+)
 
 __all__ = [
     "FROM_UPSTREAM",
@@ -90,6 +95,9 @@ __all__ = [
     "ResponseTrailers",
     "ReverseProxy",
     "SendHttp",
+    "WebsocketEndHook",
+    "WebsocketMessageHook",
+    "WebsocketStartHook",
     "forget_stream",
     "handler_of",
     "http_client",

@@ -44,6 +44,7 @@ from addons.internals import (
     SendHttp,
     forget_stream,
 )
+from addons.local_socket import SocketLayer
 from addons.phases import (
     CLIENT_LEFT,
     NEVER,
@@ -536,7 +537,15 @@ class GatewayStream(HttpStream):
         if not upgraded:
             self._unbind()
         self.phase = Phase.UPGRADED if upgraded else Phase.DONE
-        yield from super().flow_done()
+        socket = self.engine.take_socket(self.flow) if upgraded else None
+        if socket is None:
+            yield from super().flow_done()
+            return
+        socket.stream = self
+        self.child_layer = SocketLayer(self.context, socket)
+        self._handle_event = self.passthrough  # type: ignore[method-assign]
+        yield from self.child_layer.handle_event(events.Start())
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
     def passthrough(self, event: events.Event) -> Commands[None]:
         """WebSocket frames; the request settles when the socket ends."""

@@ -46,7 +46,7 @@ from addons.gateway_layer import GatewayLayer
 from addons.internals import ClientTLSLayer, ReverseProxy, handler_of
 from addons.local_socket import LocalSocket, Session
 from addons.phases import ClientGone, Connect, Inject, LocalStream
-from addons.selfcheck import self_check
+from addons.selfcheck import IncompatibleMitmproxy, self_check
 
 if TYPE_CHECKING:
     from addons.pool import Pool
@@ -166,12 +166,16 @@ class Engine:
     # --- hooks
 
     def load(self, loader: Loader) -> None:
-        """Refuse an unknown mitmproxy, and watch for hooks that raise."""
+        """Refuse an unknown mitmproxy, and watch for hooks that raise.
+
+        An error in the log at start makes mitmproxy exit. Raising here would only keep us from being loaded, and the
+        requests would go by.
+        """
         try:
             self_check(loader.master.options, self.rehearsal)
-        except Exception as error:
+        except IncompatibleMitmproxy as error:
             self._refused = str(error)
-            raise
+            log.error("%s", error)
         self._watch_hooks(loader.master.addons)
 
     @staticmethod

@@ -184,9 +184,10 @@ class EnginePolicy(Protocol):
     def commit(self, attempt: Attempt) -> None:
         """Take the answer; called once per request, before the client sees headers.
 
-        Set `attempt.flow.response.stream` to a callable to stream, leave it to buffer. Response headers may be
-        changed, unless the stream was promised by `early_start`: then they are gone, and it must be streamed. The
-        callable gets each piece and once b"" at a proper end; framing headers are the engine's business.
+        Set `attempt.flow.response.stream` to a callable to stream, leave it to buffer. The callable gets each piece
+        and once b"" at a proper end. Response headers may be changed; framing headers are the engine's business. If
+        the stream was promised by `early_start` its headers are gone; an answer that is buffered then is sent in one
+        piece behind them, as the `response` hook left it.
         """
         ...
 

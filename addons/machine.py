@@ -31,6 +31,7 @@ from addons.internals import (
     HttpErrorHook,
     HttpRequestHeadersHook,
     HttpResponseHeadersHook,
+    HttpResponseHook,
     HttpStream,
     RequestData,
     RequestEndOfMessage,
@@ -49,6 +50,7 @@ from addons.phases import (
     CLIENT_LEFT,
     NEVER,
     TRYING,
+    UNANSWERED,
     Connect,
     Deadlines,
     Flush,
@@ -441,8 +443,6 @@ class GatewayStream(HttpStream):
         self._due_in(attempt.idle_timeout_s)
         if response.stream:
             yield from self._start_streaming(response)
-        elif self.head_sent:
-            raise RuntimeError("commit() did not stream an answer promised by early_start()")
         else:
             self.phase = Phase.BUFFERING
 
@@ -518,7 +518,10 @@ class GatewayStream(HttpStream):
         body = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         _present(self._current().response).raw_content = body  # for whoever shows attempts
-        framing.frame_whole(response, self.flow.request, body)
+        if self.head_sent:
+            response.raw_content = body
+        else:
+            framing.frame_whole(response, self.flow.request, body)
         yield from self.send_response()
 
     def send_response(self, already_streamed: bool = False) -> Commands[None]:
@@ -527,9 +530,27 @@ class GatewayStream(HttpStream):
         source = None if already_streamed else self.engine.take_local_source(self.flow)
         if source is not None:
             yield from self._start_local(source)
+            return
+        self.phase = Phase.LEAVING
+        if self.head_sent and not already_streamed:
+            yield from self._send_behind_promise()
         else:
-            self.phase = Phase.LEAVING
             yield from super().send_response(already_streamed)
+
+    def _send_behind_promise(self) -> Commands[None]:
+        """A whole answer where a stream was promised: what the `response` hook makes of it, in one piece."""
+        response = _present(self.flow.response)
+        response.timestamp_end = time.time()
+        yield HttpResponseHook(self.flow)
+        if (yield from self.check_killed(False)):
+            return
+        if self.flow in self.engine.failed_flows:
+            yield from self._end_broken(Cause.INTERNAL, "a hook failed")
+            return
+        if content := response.raw_content:
+            yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
+        self.server_state = self.state_done
+        yield from self.flow_done()
 
     def flow_done(self) -> Commands[None]:
         """As the base class does; an upgraded connection talks on."""
@@ -724,7 +745,7 @@ class GatewayStream(HttpStream):
         attempt = self.attempt
         if attempt is None or not attempt.ping_interval_s:
             return NEVER
-        if self.phase is Phase.STREAMING or (self._promised and self.phase in TRYING):
+        if self.phase is Phase.STREAMING or (self._promised and self.phase in UNANSWERED):
             return self.due.last_tx + attempt.ping_interval_s
         return NEVER
 

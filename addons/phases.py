@@ -65,6 +65,8 @@ TRYING: Final = frozenset(
     {Phase.CONNECTING, Phase.WAITING, Phase.PEEKING, Phase.FAILING, Phase.BETWEEN}
 )
 """Attempts go on; the client has been told nothing, or been promised a stream."""
+UNANSWERED: Final = TRYING | {Phase.BUFFERING}
+"""A client that was promised a stream has had nothing of it."""
 
 
 @dataclass

@@ -610,6 +610,34 @@ def test_a_promise_that_cannot_be_kept_ends_in_the_streams_error() -> None:
     assert talk.nothing_left()
 
 
+def test_a_whole_answer_behind_a_promise_is_sent_as_the_hook_left_it() -> None:
+    def translate(name: str, data: object) -> None:
+        if name == "response" and isinstance(data, http.HTTPFlow) and data.response is not None:
+            data.response.raw_content = b"data: " + (data.response.raw_content or b"") + b"\n\n"
+
+    talk = Dialogue(on_attempt=early, on_hook=translate)
+    talk.policy.early = True
+    talk.client(POST)
+    talk.pass_time(21)
+    talk.upstream(1, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{")
+    talk.pass_time(11)
+    talk.upstream(1, b"}")
+    assert body(talk.client_text) == chunk(b": ping\n\n") + chunk(b"data: {}\n\n") + END
+    assert talk.client_text.count(b"HTTP/1.1") == 1
+    assert talk.lines[-1] == "hook response"
+    assert talk.nothing_left()
+
+
+def test_a_whole_answer_that_breaks_behind_a_promise_ends_in_the_streams_error() -> None:
+    talk = Dialogue(on_attempt=early)
+    talk.policy.early = True
+    talk.client(POST)
+    talk.pass_time(21)
+    talk.upstream(1, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{")
+    talk.upstream_closes(1)
+    assert body(talk.client_text) == chunk(b"event: error\n\n") + END
+
+
 def test_promises_and_pings_go_out_while_a_hook_runs() -> None:
     talk = Dialogue(on_attempt=early)
     talk.policy.early = True

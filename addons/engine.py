@@ -6,6 +6,7 @@ cannot ping a silent one, and cannot stream a local answer. The engine can:
     contract.py        Attempt, EnginePolicy and the hooks: what the engine and the addons say to each other
     phases.py          the picture of a request's life
     machine.py         the same in code: one request
+    client_side.py     its half that faces the client
     gateway_layer.py   one client connection: upstream connections, stream ids, the timer
     framing.py         which headers travel, and how bodies are framed
     local_socket.py    a WebSocket that ends here

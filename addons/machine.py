@@ -1,7 +1,8 @@
 """One request as a state machine: attempts, judgement, the answer, and every way that it can end.
 
 `GatewayStream` replaces mitmproxy's HTTP stream. The phases and what moves a request between them are drawn in
-phases.py; the three tables at the end of the class are that picture in code.
+phases.py; the three tables at the end of the class are that picture in code. What concerns the client alone is in
+client_side.py.
 
 No policy here: every decision is asked of the `EnginePolicy`. Any exception of its methods, of a stream callable or
 of this file ends in the client protocol's error (`_crashed`), never in a client that hangs.
@@ -12,11 +13,10 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from mitmproxy import flow, http
+from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events
@@ -24,15 +24,10 @@ from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator as Commands
 
 from addons import framing
+from addons.client_side import ClientSide
 from addons.contract import Attempt, Cause, LlmAttemptFailedHook, LlmAttemptHook, Verdict
 from addons.internals import (
-    DropStream,
-    ErrorCode,
-    HttpErrorHook,
-    HttpRequestHeadersHook,
     HttpResponseHeadersHook,
-    HttpResponseHook,
-    HttpStream,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -43,22 +38,16 @@ from addons.internals import (
     ResponseProtocolError,
     ResponseTrailers,
     SendHttp,
-    forget_stream,
 )
-from addons.local_socket import SocketLayer
 from addons.phases import (
-    CLIENT_LEFT,
     NEVER,
-    TRYING,
-    UNANSWERED,
     Connect,
-    Deadlines,
     Flush,
     Inject,
-    LlmgateLocalStreamHook,
-    LocalStream,
     Phase,
     Tick,
+    or_never,
+    present,
 )
 
 if TYPE_CHECKING:
@@ -66,11 +55,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NO_STREAM: Final = -1
-LINGER_S: Final = 5.0
-"""How long the rest of a refused request body is read, so that the client sees the answer and not a reset."""
-OVERDUE_POLL_S: Final = 0.05
-"""How soon a deadline that passed while a hook was running is looked at again."""
 MAX_ERROR_TEXT: Final = 300
 CLOSED_WHILE_IDLE: Final = re.compile(
     r"server closed connection|peer closed connection|HTTP/2 connection closed"
@@ -83,35 +67,15 @@ try carry a dead id and are dropped by code that mitmproxy already has. Global, 
 see the ids of many clients."""
 
 
-class GatewayStream(HttpStream):
+class GatewayStream(ClientSide):
     """One request of a client, its attempts and its answer."""
 
     def __init__(self, context: Context, stream_id: int, parent: GatewayLayer) -> None:
-        super().__init__(context, stream_id)
-        self.parent = parent
-        self.engine = parent.engine
-        self.policy = parent.engine.policy
-        self.clock = parent.engine.clock
-        self.phase = Phase.READING
-        self.due = Deadlines()
-        self.attempt: Attempt | None = None
-        self.attempt_id = NO_STREAM  # the stream id towards the upstream
-        self.connecting: Connect | None = None
-        self.head_sent = False
-        self._promised = False  # headers went out before any upstream had answered
-        self._gone = False
-        self._settled = False
+        super().__init__(context, stream_id, parent)
         self._stale_retried = False
-        self._local: LocalStream | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._pieces: list[bytes] = []  # of one read, not relayed yet
-        self._storing = context.options.store_streamed_bodies
-
-    @property
-    def paused(self) -> bool:
-        """Whether a hook is running or a connection is being opened."""
-        return self._paused is not None
 
     # --- entry
 
@@ -144,66 +108,7 @@ class GatewayStream(HttpStream):
         if self.client_state == self.state_errored and self.phase is Phase.READING:
             yield from self._over()  # the base class refused the request
 
-    def _settle(self) -> None:
-        if self._settled:
-            return
-        self._settled = True
-        if self.attempt is not None and self.attempt.ended_s is None:
-            self.attempt.ended_s = self.clock()
-        self.engine.quietly(lambda policy: policy.settled(self.flow))
-
     # --- the request
-
-    def start_request_stream(self) -> Commands[None]:
-        """A streamed request cannot be sent twice: buffer it whatever an addon wants."""
-        self.flow.request.stream = False
-        self.client_state = self.state_consume_request_body
-        yield from ()
-
-    def state_consume_request_body(self, event: events.Event) -> Commands[None]:
-        """As the base class does, but the body of a request that has its answer is not kept."""
-        if isinstance(event, RequestData) and self.flow.response is not None:
-            return
-        yield from super().state_consume_request_body(event)
-
-    def check_body_size(self, request: bool) -> Commands[bool]:
-        """Refuse a request body over the policy's limit; answers have limits of their own."""
-        if not request:
-            return False
-        limit = self.policy.max_request_bytes
-        if (len(self.request_body_buf) or framing.announced_size(self.flow.request)) <= limit:
-            return False
-        if not self.request_body_buf:  # addons have not seen the flow yet
-            yield HttpRequestHeadersHook(self.flow)
-        yield from self._refuse(413, f"the request body exceeds {limit} bytes")
-        return True
-
-    def _refuse(self, status: int, message: str) -> Commands[None]:
-        """Answer at once and read on for a while: a close with unread input would reset the connection."""
-        response = self.flow.response or self.engine.error_page(self.flow, status, message)
-        self.request_body_buf.clear()
-        self.flow.response = response
-        self.flow.error = flow.Error(message)
-        yield HttpErrorHook(self.flow)
-        response.headers["connection"] = "close"
-        client = self.context.client
-        yield SendHttp(ResponseHeaders(self.stream_id, response, False), client)
-        yield SendHttp(ResponseData(self.stream_id, response.raw_content or b""), client)
-        yield SendHttp(ResponseEndOfMessage(self.stream_id), client)
-        self.client_state = self.server_state = self.state_errored
-        self.flow.live = False
-        self.phase = Phase.LINGERING
-        self._due_in(LINGER_S)
-
-    def check_killed(self, emit_error_hook: bool) -> Commands[bool]:
-        """Called after each hook: was the flow killed, did the client leave, did a hook fail?"""
-        if (yield from super().check_killed(emit_error_hook)):
-            yield from self._cancel_upstream("killed")
-            yield from self._over()
-            return True
-        if self.flow in self.engine.failed_flows and not self.head_sent:
-            self.flow.response = self.engine.internal_error(self.flow)
-        return False
 
     def make_server_connection(self) -> Commands[bool]:
         """The base class asks for a connection here; we run all attempts and leave it nothing to do."""
@@ -273,7 +178,7 @@ class GatewayStream(HttpStream):
 
     def _schedule(self, attempt: Attempt) -> None:
         self._due_in(attempt.connect_timeout_s)
-        self.due.total = attempt.started_s + _or_never(attempt.total_timeout_s)
+        self.due.total = attempt.started_s + or_never(attempt.total_timeout_s)
         if not self.head_sent and attempt.early_start_s is not None:
             self.due.early = min(self.due.early, attempt.started_s + attempt.early_start_s)
         self.parent.wake_by(min(self.due.total, self.due.early))
@@ -328,16 +233,6 @@ class GatewayStream(HttpStream):
         else:
             yield from self._answer(self.policy.give_up(attempt))
 
-    def _answer(self, response: http.Response) -> Commands[None]:
-        """Send an answer of our own, with the hooks that mitmproxy runs for one."""
-        self.phase = Phase.LEAVING
-        self.due.clear()
-        self.flow.response = response
-        response.timestamp_start = time.time()
-        yield HttpResponseHeadersHook(self.flow)
-        if not (yield from self.check_killed(True)):
-            yield from self.send_response()
-
     # --- judging the answer
 
     def _on_headers(self, event: ResponseHeaders) -> Commands[None]:
@@ -386,7 +281,7 @@ class GatewayStream(HttpStream):
     def _conclude_error(self) -> Commands[None]:
         """The error body is complete, or too long, too slow or cut: whatever there is will do."""
         attempt = self._current()
-        response = _present(attempt.response)
+        response = present(attempt.response)
         response.raw_content = self._release()[: attempt.max_error_bytes]
         yield from self._fail(attempt, Cause.STATUS, f"HTTP {response.status_code}")
 
@@ -407,7 +302,7 @@ class GatewayStream(HttpStream):
     def _judge(self, attempt: Attempt, data: bytes, *, ended: bool) -> Commands[None]:
         verdict = self.policy.peek(attempt, data, ended)
         if verdict is Verdict.FAIL:
-            _present(attempt.response).raw_content = self._release()
+            present(attempt.response).raw_content = self._release()
             yield from self._fail(attempt, Cause.FIRST_EVENT, "the answer began with an error")
         elif verdict is Verdict.COMMIT or ended:
             held = self._release()
@@ -428,9 +323,9 @@ class GatewayStream(HttpStream):
         attempt.committed = True
         self.due.early = NEVER
         if not self.head_sent:
-            self.flow.response = framing.client_head(_present(attempt.response))
+            self.flow.response = framing.client_head(present(attempt.response))
         self.policy.commit(attempt)
-        response = _present(self.flow.response)
+        response = present(self.flow.response)
         if not self.head_sent:
             yield HttpResponseHeadersHook(self.flow)
             if (yield from self.check_killed(True)):
@@ -480,7 +375,7 @@ class GatewayStream(HttpStream):
 
     def _relay(self, data: bytes) -> Commands[None]:
         """Through the stream callable to the client; an empty piece would end an HTTP/1.1 body."""
-        stream = _present(self.flow.response).stream
+        stream = present(self.flow.response).stream
         pieces = stream(data) if callable(stream) else data
         out = pieces if isinstance(pieces, bytes) else b"".join(pieces)
         if out:
@@ -493,17 +388,6 @@ class GatewayStream(HttpStream):
         self._keep_stored()
         yield from self.send_response(already_streamed=True)
 
-    def _store(self, data: bytes) -> None:
-        """For mitmweb, if `store_streamed_bodies` is on: what the client got, up to the limit of a buffered body."""
-        if self._storing and self.attempt is not None:
-            if len(self.response_body_buf) + len(data) <= self.attempt.max_body_bytes:
-                self.response_body_buf += data
-
-    def _keep_stored(self) -> None:
-        if self.flow.response is not None and self.response_body_buf:
-            self.flow.response.data.content = bytes(self.response_body_buf)
-            self.response_body_buf.clear()
-
     def _on_body(self, event: ResponseData) -> Commands[None]:
         self.due.last_rx = self.clock()
         self.response_body_buf += event.data
@@ -512,89 +396,17 @@ class GatewayStream(HttpStream):
             yield from self._broken(Cause.TOO_LARGE, f"the answer exceeds {limit} bytes")
 
     def _on_body_end(self, event: ResponseEndOfMessage) -> Commands[None]:
-        response = _present(self.flow.response)
+        response = present(self.flow.response)
         if response.status_code != 101:
             self._unbind()
         body = bytes(self.response_body_buf)
         self.response_body_buf.clear()
-        _present(self._current().response).raw_content = body  # for whoever shows attempts
+        present(self._current().response).raw_content = body  # for whoever shows attempts
         if self.head_sent:
             response.raw_content = body
         else:
             framing.frame_whole(response, self.flow.request, body)
         yield from self.send_response()
-
-    def send_response(self, already_streamed: bool = False) -> Commands[None]:
-        """The last step of every answer: the base class's, or the start of a local stream."""
-        self.due.clear()
-        source = None if already_streamed else self.engine.take_local_source(self.flow)
-        if source is not None:
-            yield from self._start_local(source)
-            return
-        self.phase = Phase.LEAVING
-        if self.head_sent and not already_streamed:
-            yield from self._send_behind_promise()
-        else:
-            yield from super().send_response(already_streamed)
-
-    def _send_behind_promise(self) -> Commands[None]:
-        """A whole answer where a stream was promised: what the `response` hook makes of it, in one piece."""
-        response = _present(self.flow.response)
-        response.timestamp_end = time.time()
-        yield HttpResponseHook(self.flow)
-        if (yield from self.check_killed(False)):
-            return
-        if self.flow in self.engine.failed_flows:
-            yield from self._end_broken(Cause.INTERNAL, "a hook failed")
-            return
-        if content := response.raw_content:
-            yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
-        self.server_state = self.state_done
-        yield from self.flow_done()
-
-    def flow_done(self) -> Commands[None]:
-        """As the base class does; an upgraded connection talks on."""
-        upgraded = _present(self.flow.response).status_code == 101
-        if not upgraded:
-            self._unbind()
-        self.phase = Phase.UPGRADED if upgraded else Phase.DONE
-        socket = self.engine.take_socket(self.flow) if upgraded else None
-        if socket is None:
-            yield from super().flow_done()
-            return
-        socket.stream = self
-        self.child_layer = SocketLayer(self.context, socket)
-        self._handle_event = self.passthrough  # type: ignore[method-assign]
-        yield from self.child_layer.handle_event(events.Start())
-        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
-
-    def passthrough(self, event: events.Event) -> Commands[None]:
-        """WebSocket frames; the request settles when the socket ends."""
-        if isinstance(event, RequestProtocolError):
-            event = RequestEndOfMessage(self.stream_id)
-        yield from super().passthrough(event)
-        if not self.flow.live:
-            yield from self._over()
-            self._settle()
-
-    # --- local answers that stream
-
-    def _start_local(self, source: AsyncIterator[bytes]) -> Commands[None]:
-        response = _present(self.flow.response)
-        self.phase = Phase.LOCAL
-        self._local = LocalStream(self, source)
-        framing.frame_stream(response, self.flow.request)
-        yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
-        yield LlmgateLocalStreamHook(self._local)
-
-    def _on_local_piece(self, data: bytes) -> Commands[None]:
-        if self.phase is not Phase.LOCAL:
-            return
-        if data:
-            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
-        else:
-            self._local = None
-            yield from self.send_response(already_streamed=True)
 
     # --- what goes wrong
 
@@ -609,26 +421,6 @@ class GatewayStream(HttpStream):
             yield from self._flush()
             if (handler := self.ON_BREAK.get(self.phase)) is not None:
                 yield from handler(self, event.message)
-
-    def note_client_gone(self) -> None:
-        """The client has left; the event itself may have to wait until a hook returns."""
-        if self._gone or self.phase in (Phase.DONE, Phase.LINGERING):
-            return
-        self._gone = True
-        if self._local is not None:
-            self._local.cancel()
-        self.engine.quietly(lambda policy: policy.client_gone(self.flow))
-
-    def _client_left(self, message: str) -> Commands[None]:
-        if self.phase is Phase.DONE:
-            return
-        if self.phase is not Phase.LINGERING:
-            yield from self._cancel_upstream(CLIENT_LEFT)
-            self._keep_stored()
-            if self.flow.error is None:
-                self.flow.error = flow.Error(message)
-            yield HttpErrorHook(self.flow)
-        yield from self._over()
 
     def _broke_waiting(self, message: str) -> Commands[None]:
         attempt = self._current()
@@ -661,20 +453,6 @@ class GatewayStream(HttpStream):
             self.response_body_buf.clear()
             yield from self._answer(self.policy.unary_broken(self.flow, cause, message))
 
-    def _end_broken(self, cause: Cause, message: str) -> Commands[None]:
-        """End a stream that the client sees in its protocol's error; the `error` hook fires, not `response`."""
-        self.phase = Phase.LEAVING
-        self.due.clear()
-        tail = b"".join(self.policy.stream_broken(self.flow, cause, message))
-        if tail:
-            self._store(tail)
-            yield SendHttp(ResponseData(self.stream_id, tail), self.context.client)
-        self._keep_stored()
-        self.flow.error = flow.Error(message)
-        yield HttpErrorHook(self.flow)
-        self.server_state = self.state_done
-        yield from self.flow_done()
-
     def _crashed(self) -> Commands[None]:
         """After an exception: end the client's answer in an error, whatever phase it was in."""
         if self.phase in (Phase.DONE, Phase.LINGERING):
@@ -694,80 +472,7 @@ class GatewayStream(HttpStream):
             log.exception("ending a failed request failed too")
             yield from self._reset("internal error")
 
-    def _reset(self, why: str) -> Commands[None]:
-        """Close the client's connection, or reset its HTTP/2 stream."""
-        kill = ResponseProtocolError(self.stream_id, why, ErrorCode.KILL)
-        yield SendHttp(kill, self.context.client)
-        yield from self._over()
-
-    def _cancel_upstream(self, why: str) -> Commands[None]:
-        """Leave an attempt behind: HTTP/1.1 closes the connection, HTTP/2 resets the stream. Idempotent."""
-        if self.attempt_id == NO_STREAM:
-            return
-        conn = self.context.server
-        top = self.parent.connections.get(conn)
-        if top is not None and not forget_stream(top, self.attempt_id):
-            yield SendHttp(RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL), conn)
-        self._unbind()
-
-    def _unbind(self) -> None:
-        """Nothing that this upstream still says concerns us."""
-        self.parent.streams.pop(self.attempt_id, None)
-        self.attempt_id = NO_STREAM
-
-    def _over(self) -> Commands[None]:
-        """The request is over and nothing is sent any more."""
-        self.client_state = self.server_state = self.state_errored
-        self.flow.live = False
-        self.phase = Phase.DONE
-        self.due.clear()
-        self._unbind()
-        yield DropStream(self.stream_id)
-
-    def _current(self) -> Attempt:
-        return _present(self.attempt)
-
     # --- time
-
-    def _due_in(self, seconds: float | None) -> None:
-        self.due.phase = self.clock() + _or_never(seconds)
-        self.parent.wake_by(self.due.phase)
-
-    def next_due(self, now: float) -> float:
-        """When the layer should look after this stream again."""
-        deadline = self.due.next()
-        if deadline <= now:
-            deadline = now + OVERDUE_POLL_S
-        return min(deadline, self.due.early, self.ping_at())
-
-    def ping_at(self) -> float:
-        """When the client will have heard nothing for too long; NEVER unless it has the headers of a stream."""
-        attempt = self.attempt
-        if attempt is None or not attempt.ping_interval_s:
-            return NEVER
-        if self.phase is Phase.STREAMING or (self._promised and self.phase in UNANSWERED):
-            return self.due.last_tx + attempt.ping_interval_s
-        return NEVER
-
-    def ping(self, now: float) -> bytes:
-        """The heartbeat to send now."""
-        attempt = self._current()
-        self.due.last_tx = now
-        return self.engine.quietly(lambda policy: policy.ping(attempt)) or b""
-
-    def promise(self) -> http.Response | None:
-        """The headers to send before any upstream has answered, if the policy wants that."""
-        self.due.early = NEVER
-        attempt = self._current()
-        if self.head_sent or self._gone or self.phase not in TRYING:
-            return None
-        response = self.engine.quietly(lambda policy: policy.early_start(attempt))
-        if response is not None:
-            framing.frame_stream(response, self.flow.request)
-            self.flow.response = response
-            self.due.last_tx = self.clock()
-            self._promised = True
-        return response
 
     def _on_deadline(self) -> Commands[None]:
         handler = self.ON_DEADLINE.get(self.phase)
@@ -789,7 +494,7 @@ class GatewayStream(HttpStream):
 
     def _late_body(self, total: bool) -> Commands[None]:
         attempt = self._current()
-        idle_at = self.due.last_rx + _or_never(attempt.idle_timeout_s)
+        idle_at = self.due.last_rx + or_never(attempt.idle_timeout_s)
         if total:
             message = f"the answer took longer than {attempt.total_timeout_s:g} s"
             yield from self._broken(Cause.TOTAL_TIMEOUT, message)
@@ -831,14 +536,3 @@ class GatewayStream(HttpStream):
         Phase.BUFFERING: _late_body,
         Phase.LINGERING: _lingered,
     }
-
-
-def _present[T](value: T | None) -> T:
-    """What a phase guarantees to be there."""
-    if value is None:
-        raise RuntimeError("the engine is in a phase that it cannot be in")
-    return value
-
-
-def _or_never(seconds: float | None) -> float:
-    return NEVER if seconds is None else seconds

@@ -36,7 +36,7 @@ from addons.contract import Cause
 from addons.internals import GetHttpConnection
 
 if TYPE_CHECKING:
-    from addons.machine import GatewayStream
+    from addons.client_side import ClientSide
 
 NEVER: Final = math.inf
 CLIENT_LEFT: Final = "client left"
@@ -88,7 +88,7 @@ class ClientGone(events.Event):
 class Inject(events.Event):
     """A piece of a local answer (b"" = its end), pushed into a live stream from outside the layers."""
 
-    stream: GatewayStream
+    stream: ClientSide
     data: bytes
 
 
@@ -96,7 +96,7 @@ class Inject(events.Event):
 class LocalStream:
     """A local answer on its way to the client."""
 
-    stream: GatewayStream
+    stream: ClientSide
     source: AsyncIterator[bytes]
     task: asyncio.Task[Any] | None = None
     cancelled: bool = False
@@ -160,3 +160,15 @@ class Deadlines:
     def next(self) -> float:
         """When the phase or the attempt is overdue."""
         return min(self.phase, self.total)
+
+
+def present[T](value: T | None) -> T:
+    """What a phase guarantees to be there."""
+    if value is None:
+        raise RuntimeError("the engine is in a phase that it cannot be in")
+    return value
+
+
+def or_never(seconds: float | None) -> float:
+    """A duration, or the one that never ends."""
+    return NEVER if seconds is None else seconds

@@ -88,6 +88,7 @@ class Engine:
         self._pumps: set[LocalStream] = set()
         self._sockets: WeakKeyDictionary[http.HTTPFlow, LocalSocket] = WeakKeyDictionary()
         self._refused: str | None = None
+        self._manager: Any = None
 
     # --- for addons
 
@@ -186,6 +187,7 @@ class Engine:
 
     def _watch_hooks(self, manager: Any) -> None:
         original = manager.invoke_addon
+        self._manager = manager
 
         async def invoke_addon(addon: object, event: Any) -> None:
             try:
@@ -210,9 +212,11 @@ class Engine:
             ctx.options.connection_strategy = "lazy"
 
     def done(self) -> None:
-        """Stop what still streams."""
+        """Stop what still streams, and give mitmproxy its own method back."""
         for pump in self._pumps:
             pump.cancel()
+        if self._manager is not None:
+            self._manager.__dict__.pop("invoke_addon", None)
 
     def client_connected(self, client: Client) -> None:
         """Lift mitmproxy's cap of 5 upstream connections per address and client."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mitmproxy.proxy.commands import StartHook
 
@@ -60,6 +60,33 @@ class Verdict(enum.Enum):
     """Hold the headers and ask `peek` about the body."""
 
 
+class Via(tuple[Any, Any]):
+    """An egress proxy with credentials: a `ServerSpec` that is equal only to one with the same credentials.
+
+    Connections are matched by it, so that two keys with users of their own at one proxy never share a connection.
+    """
+
+    auth: str
+    """`user:password`, sent as Basic credentials in CONNECT and nowhere else."""
+
+    def __new__(cls, scheme: str, host: str, port: int, auth: str = "") -> Self:
+        """`scheme` is http or https."""
+        made = super().__new__(cls, (scheme, (host, port)))
+        made.auth = auth
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, tuple) or tuple(self) != tuple(other):
+            return False
+        return getattr(other, "auth", "") == self.auth
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((*self, self.auth))
+
+
 @dataclass(slots=True, eq=False, kw_only=True, weakref_slot=True)
 class Attempt:
     """One upstream try.
@@ -76,7 +103,7 @@ class Attempt:
     request: http.Request
     """A copy of the client's request to edit; `request.url = ...` sets host, port, scheme, path and Host header."""
     via: ServerSpec | None = None
-    """Egress proxy: `("http", (host, port))` or `("https", (host, port))`."""
+    """Egress proxy: `("http", (host, port))`, `("https", (host, port))`, or a `Via` that has credentials."""
     http2: bool = False
     """Offer HTTP/2 to a TLS upstream."""
     data: object = None

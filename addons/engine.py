@@ -17,6 +17,7 @@ cannot ping a silent one, and cannot stream a local answer. The engine can:
 from __future__ import annotations
 
 import asyncio
+import base64
 import collections
 import contextlib
 import logging
@@ -42,6 +43,7 @@ from addons.contract import (
     LlmAttemptFailedHook,
     LlmAttemptHook,
     Verdict,
+    Via,
 )
 from addons.gateway_layer import GatewayLayer
 from addons.internals import ClientTLSLayer, ReverseProxy, handler_of
@@ -60,6 +62,7 @@ __all__ = [
     "LlmAttemptFailedHook",
     "LlmAttemptHook",
     "Verdict",
+    "Via",
 ]
 
 log = logging.getLogger(__name__)
@@ -234,6 +237,14 @@ class Engine:
         io = handler.transports.get(data.server) if handler is not None else None
         if io is not None and io.handler is not None:
             io.handler.add_done_callback(lambda _task: io.writer.close())
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        """Add the credentials of an egress proxy to the CONNECT that goes to it."""
+        gateway_layer = self.layers.get(flow.client_conn.id)
+        via = gateway_layer.via_of(flow.server_conn) if gateway_layer is not None else None
+        if isinstance(via, Via) and via.auth:
+            credentials = base64.b64encode(via.auth.encode()).decode()
+            flow.request.headers["proxy-authorization"] = f"Basic {credentials}"
 
     async def client_disconnected(self, client: Client) -> None:
         """End what the client left behind, should its own event have been lost in the same way."""

@@ -6,9 +6,11 @@ connections that take too long, keeps dead ones from answering later requests, a
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
-from mitmproxy.connection import Connection
+from mitmproxy.connection import Connection, Server
+from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator as Commands
@@ -48,6 +50,8 @@ from addons.phases import (
 if TYPE_CHECKING:
     from addons.engine import Engine
 
+log = logging.getLogger(__name__)
+
 MAX_HEAD_BYTES: Final = 256 * 1024
 """Of a message head that does not end; mitmproxy itself has no limit."""
 PRUNE_ABOVE: Final = 8
@@ -72,6 +76,13 @@ class GatewayLayer(HttpLayer):
     # --- events
 
     def _handle_event(self, event: events.Event) -> Commands[None]:
+        try:
+            yield from self._route(event)
+        except Exception:  # mitmproxy would log it and let the client hang
+            log.exception("the engine failed at %s", type(event).__name__)
+            yield commands.CloseConnection(self.context.client)
+
+    def _route(self, event: events.Event) -> Commands[None]:
         if isinstance(event, events.Wakeup) and event.command in self._timers:
             self._timers.discard(event.command)
             yield from self._on_timer()
@@ -204,6 +215,13 @@ class GatewayLayer(HttpLayer):
         for conn, waiting in self.waiting_for_establishment.items():
             if event in waiting:
                 conn.alpn_offers = offers
+
+    def via_of(self, tunnel: Connection) -> ServerSpec | None:
+        """The egress proxy that a connection to a proxy was opened for."""
+        for conn, top in self.connections.items():
+            if isinstance(conn, Server) and getattr(top, "tunnel_connection", None) is tunnel:
+                return conn.via
+        return None
 
     def _hand_over(self, event: GetHttpConnection, conn: Connection) -> Commands[None]:
         """Give a stream the connection that it asked for."""

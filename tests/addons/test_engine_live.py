@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from addons.dispatch import Dispatch
-from addons.engine import Attempt, Cause, Engine, Verdict
+from addons.engine import Attempt, Cause, Engine, Verdict, Via
 from addons.joinwrites import JoinWrites
 from addons.pool import Pool
 from tests.addons.live import (
@@ -352,8 +352,7 @@ async def test_an_egress_proxy(target_tls: bool) -> None:
     tunnels: list[bytes] = []
 
     async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = await reader.readuntil(b"\r\n\r\n")
-        tunnels.append(line.split(b" ")[0])
+        tunnels.append(await reader.readuntil(b"\r\n\r\n"))
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", fine.port)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
@@ -367,10 +366,16 @@ async def test_an_egress_proxy(target_tls: bool) -> None:
     server = await asyncio.start_server(proxy, "127.0.0.1", 0)
     async with server, Upstream(good, tls=target_tls) as fine:
         port = server.sockets[0].getsockname()[1]
-        policy = Steered(str(fine), via=("http", ("127.0.0.1", port)))
-        async with gateway(policy) as gate:
-            assert (await ask(gate.port)).body == b"good"
-    assert tunnels == [b"CONNECT"]
+        policy = Steered(str(fine), via=Via("http", "127.0.0.1", port, "me:planted"))
+        async with gateway(policy) as gate, Client(gate.port) as client:
+            assert (await client.ask()).body == b"good"
+            assert (await client.ask()).body == b"good"
+            assert len(tunnels) == 1
+            policy.limits = {"via": Via("http", "127.0.0.1", port, "another:planted")}
+            assert (await client.ask()).body == b"good"
+    assert [b"CONNECT" in head for head in tunnels] == [True, True]
+    assert b"proxy-authorization: Basic bWU6cGxhbnRlZA==" in tunnels[0]
+    assert b"proxy-authorization" not in fine.exchanges[0].head
 
 
 @in_a_loop

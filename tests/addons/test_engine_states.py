@@ -823,6 +823,18 @@ def test_when_even_the_error_fails_the_connection_is_closed() -> None:
     assert talk.nothing_left()
 
 
+def test_an_exception_outside_any_request_closes_the_connection() -> None:
+    talk = Dialogue()
+
+    def borrow(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    talk.engine.borrow = borrow  # type: ignore[assignment]
+    talk.client(POST)
+    assert talk.lines[-1] == "close client"
+    assert talk.opened == []
+
+
 def test_an_exception_in_settled_harms_nobody() -> None:
     talk = Dialogue()
     talk.policy.raises = {"settled", "client_gone", "ping", "early_start"}

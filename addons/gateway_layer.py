@@ -108,9 +108,9 @@ class GatewayLayer(HttpLayer):
         """Every HTTP event crosses here: swap stream ids, and replace mitmproxy's own error pages."""
         if isinstance(child, GatewayStream):
             if isinstance(event, FROM_UPSTREAM):
-                if event.stream_id != child.attempt_id:
-                    return  # left over from an abandoned attempt
-                event.stream_id = child.stream_id
+                event.stream_id = (
+                    child.stream_id
+                )  # late ones of an abandoned attempt found no stream
             elif isinstance(event, RequestProtocolError):
                 child.note_client_gone()
                 yield from super().event_to_child(child, event)

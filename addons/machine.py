@@ -72,7 +72,6 @@ class GatewayStream(ClientSide):
 
     def __init__(self, context: Context, stream_id: int, parent: GatewayLayer) -> None:
         super().__init__(context, stream_id, parent)
-        self._stale_retried = False
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._pieces: list[bytes] = []  # of one read, not relayed yet
@@ -131,7 +130,6 @@ class GatewayStream(ClientSide):
 
     def _new_attempt(self) -> Attempt:
         self.phase = Phase.CONNECTING
-        self._stale_retried = False
         self.attempt = Attempt(
             flow=self.flow,
             number=1 if self.attempt is None else self.attempt.number + 1,
@@ -425,11 +423,11 @@ class GatewayStream(ClientSide):
     def _broke_waiting(self, message: str) -> Commands[None]:
         attempt = self._current()
         stale = attempt.reused and CLOSED_WHILE_IDLE.match(message) is not None
-        if not stale or self._stale_retried:
+        if not stale:
             yield from self._fail(attempt, Cause.PROTOCOL, message)
             return
-        # it was closed while idle, as every server may do at any time: no failure of this upstream
-        self._stale_retried = True
+        # closed while idle, as every server may do at any time: no failure of this upstream. A fresh
+        # connection cannot be stale, so this happens once
         if not (yield from self._send(attempt, fresh=True)):
             if (yield from self._try_again(attempt)):
                 yield from self._attempts()

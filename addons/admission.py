@@ -83,7 +83,12 @@ class Admission:
     def _principal(self, config: Config, key: str) -> Principal:
         client = config.client_for(key)
         if client is not None:
-            return Principal(name=client.name, models=client.models, exclude=client.exclude)
+            return Principal(
+                name=client.name,
+                models=client.models,
+                exclude=client.exclude,
+                mode=client.compatibility_mode,
+            )
         if not config.client_keys and self._configs.is_generated(key):
             return Principal(name=GENERATED)
         raise GatewayError(ErrorKind.AUTHENTICATION, "this key is not known to the gateway")

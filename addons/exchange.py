@@ -38,6 +38,8 @@ class Principal:
     name: str
     models: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
+    mode: Mode | None = None
+    """The key's own compatibility mode."""
 
     def may_use(self, model: str) -> bool:
         """Whether it may ask for a model of this name."""

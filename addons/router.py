@@ -14,6 +14,7 @@ from config.patterns import is_pattern
 from config.runtime import Provider
 from translators.base import Operation
 from translators.errors import ErrorKind, GatewayError
+from translators.losses import Mode
 
 
 class Router:
@@ -36,14 +37,16 @@ class Router:
 
 
 MAX_ALIAS_DEPTH: Final = 8
+MODE_HEADER: Final = "x-llmgate-mode"
 
 
 def candidates(exchange: Exchange) -> list[Candidate]:
     """The candidates of an exchange, best first; `not_found` names the models that would work."""
     config = exchange.config
     protocol = exchange.endpoint.protocol
+    mode = wanted_mode(exchange)
     found = [
-        candidate(config, provider, model, protocol)
+        candidate(config, provider, model, protocol, mode)
         for provider, model in targets(config, exchange.model)
     ]
     if not found:
@@ -51,7 +54,30 @@ def candidates(exchange: Exchange) -> list[Candidate]:
     return found
 
 
-def candidate(config: Config, upstream: Provider, model: str, client_protocol: str) -> Candidate:
+def wanted_mode(exchange: Exchange) -> Mode | None:
+    """What the request's header asks for, else the client key, else the model; None = the provider decides."""
+    if (asked := exchange.headers.get(MODE_HEADER)) is not None:
+        try:
+            return Mode(asked.strip().lower())
+        except ValueError as error:
+            known = ", ".join(Mode)
+            raise GatewayError(
+                ErrorKind.INVALID_REQUEST,
+                f'the header {MODE_HEADER} is "{asked[:50]}"; known modes: {known}',
+            ) from error
+    if exchange.principal is not None and exchange.principal.mode is not None:
+        return exchange.principal.mode
+    entry = exchange.config.model_for(exchange.model)
+    return entry[1].compatibility_mode if entry is not None else None
+
+
+def candidate(
+    config: Config,
+    upstream: Provider,
+    model: str,
+    client_protocol: str,
+    mode: Mode | None = None,
+) -> Candidate:
     """One choice, in the client's own protocol where the provider speaks it."""
     return Candidate(
         upstream=upstream,
@@ -59,7 +85,7 @@ def candidate(config: Config, upstream: Provider, model: str, client_protocol: s
         key=upstream.keys[0],
         model=model,
         wire_model=upstream.wire_model(model),
-        mode=upstream.compatibility_mode or config.compatibility_mode,
+        mode=mode or upstream.compatibility_mode or config.compatibility_mode,
     )
 
 

@@ -69,7 +69,8 @@ class TranslatingRelay(_Outcome):
     """Upstream bytes -> hub events -> filters -> (observers) -> client bytes.
 
     `on_event` sees, and may replace or drop, every event: it is set only when a script asked for it.
-    `on_finished` is called once when a filter ended the answer early, so that the upstream can be closed.
+    `on_finished` is called once when the answer ended early (a filter cut it, or the encoder refused what its
+    protocol would lose), so that the upstream can be closed.
     """
 
     def __init__(
@@ -150,15 +151,26 @@ class TranslatingRelay(_Outcome):
         if not self._plain:
             events = self._through_filters(events)
         pieces = []
-        for event in events:
-            if isinstance(event, ir.Finish):
-                self.usage, self.finish_reason, self.ended = event.usage, event.reason, True
-            elif isinstance(event, ir.StreamFailed):
-                self.usage, self.error, self.ended = event.usage, event.error, True
-            elif isinstance(event, ir.MessageStart):
-                self.usage = event.usage
-            pieces.append(encode(event))
+        try:
+            for event in events:
+                pieces.append(encode(event))
+                if isinstance(event, ir.Finish):
+                    self.usage, self.finish_reason, self.ended = event.usage, event.reason, True
+                elif isinstance(event, ir.StreamFailed):
+                    self.usage, self.error, self.ended = event.usage, event.error, True
+                elif isinstance(event, ir.MessageStart):
+                    self.usage = event.usage
+        except GatewayError as refused:
+            # The mode does not allow what the client's protocol would lose: what went well before is sent.
+            self.error, self.ended = refused, True
+            pieces.append(encode(ir.StreamFailed(refused, self.usage)))
+            self._close_upstream()
         return b"".join(pieces)
+
+    def _close_upstream(self) -> None:
+        if self._on_finished is not None:
+            notify, self._on_finished = self._on_finished, None
+            notify()
 
     def _through_filters(self, events: Iterable[ir.StreamEvent]) -> Iterable[ir.StreamEvent]:
         for event in events:
@@ -173,8 +185,7 @@ class TranslatingRelay(_Outcome):
                     self.keep.add(seen)
                 yield seen
             if self._on_finished is not None and any(step.finished for step in self._filters):
-                notify, self._on_finished = self._on_finished, None
-                notify()
+                self._close_upstream()
                 return
 
     def _crashed(self) -> list[bytes]:

@@ -162,7 +162,10 @@ class StreamEncoder(Protocol):
     """Hub events in, bytes of the client's stream out; b"" is a normal answer."""
 
     def encode(self, event: ir.StreamEvent) -> bytes:
-        """The frames of one event, framing included."""
+        """The frames of one event, framing included.
+
+        Raises GatewayError for a loss that the mode refuses; only a StreamFailed of that error may follow.
+        """
         ...
 
     def ping(self) -> bytes:

@@ -56,6 +56,10 @@ class Grammar:
         """Whether the terminal event has been seen."""
         return self.phase is Phase.ENDED
 
+    def reopen(self) -> None:
+        """The terminal event could not be written: its failure may still follow."""
+        self.phase = Phase.BETWEEN_PARTS
+
     def advance(self, event: ir.StreamEvent) -> None:
         """Take one event; `StreamContractError` names event and phase when it may not come here."""
         if (

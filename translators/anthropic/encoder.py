@@ -68,16 +68,13 @@ class AnthropicEncoder:
         return b"" if self._ended else PING
 
     def encode(self, event: ir.StreamEvent) -> bytes:
-        """The frames of one event. What cannot be said ends the stream in an error event."""
+        """See StreamEncoder."""
         if self._ended:
             return b""
         self._grammar.advance(event)
-        try:
-            if event.__class__ is ir.PartDelta:
-                return self._delta(event.text)
-            return self._other(event)
-        except GatewayError as error:
-            return self._fail(error)
+        if event.__class__ is ir.PartDelta:
+            return self._delta(event.text)
+        return self._other(event)
 
     def _other(self, event: ir.StreamEvent) -> bytes:
         match event:
@@ -92,7 +89,11 @@ class AnthropicEncoder:
             case ir.PartEnd():
                 return self._part_end(event)
             case ir.Finish():
-                return self._finish(event)
+                try:
+                    return self._finish(event)
+                except GatewayError:
+                    self._grammar.reopen()
+                    raise
             case ir.StreamFailed():
                 return self._fail(event.error)
             case ir.Ping():

@@ -11,7 +11,6 @@ from typing import Final, assert_never
 
 from translators import ids, ir
 from translators.base import Writing
-from translators.errors import GatewayError
 from translators.grammar import Grammar
 from translators.losses import Losses
 from translators.openai_chat.answer import (
@@ -66,17 +65,13 @@ class ChatEncoder:
     # -- StreamEncoder
 
     def encode(self, event: ir.StreamEvent) -> bytes:
-        """See StreamEncoder; a loss that the mode refuses ends the stream in an error event."""
+        """See StreamEncoder."""
         self._grammar.advance(event)
         if event.__class__ is ir.PartDelta:
             return self._delta(event)
         if self._ended:
             return b""
-        try:
-            return self._other(event)
-        except GatewayError as refused:
-            self._ended = True
-            return render_stream_error(refused, self._writing.request_id or "")
+        return self._other(event)
 
     def ping(self) -> bytes:
         """A comment: official clients skip it."""

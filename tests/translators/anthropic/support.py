@@ -10,6 +10,7 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from scripts.fake.sdk_types import complaints
+from tests.support.streams import encoded
 from translators import ir
 from translators.anthropic import TRANSLATOR
 from translators.base import Call, Reading, Rendered, Target, Writing
@@ -196,7 +197,7 @@ def decode(*pieces: bytes, reading: Reading = READING, mode: Mode = Mode.MAX_COM
 def encode(*events: ir.StreamEvent, mode: Mode = Mode.MAX_COMPAT, **fields: Any) -> Any:
     """The payloads of a client's stream."""
     encoder = TRANSLATOR.encoder(writing(**fields), response_losses(mode))
-    return strict_events(b"".join(map(encoder.encode, events)))
+    return strict_events(encoded(encoder, events))
 
 
 def without_pings(events: list[ir.StreamEvent]) -> list[ir.StreamEvent]:

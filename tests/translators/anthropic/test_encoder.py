@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from anthropic.lib.streaming._messages import accumulate_event
 
+from tests.support.streams import encoded
 from tests.translators.anthropic.support import (
     READING,
     SDK_EVENTS,
@@ -357,7 +358,7 @@ def test_events_out_of_order_are_a_bug():
 def test_res_17_broken_arguments_never_pass_in_silence(mode, ends_in):
     losses = response_losses(mode)
     encoder = TRANSLATOR.encoder(writing(), losses)
-    data = b"".join(map(encoder.encode, (START, *called(0, '{"a"'), CALLED)))
+    data = encoded(encoder, (START, *called(0, '{"a"'), CALLED))
     assert strict_events(data)[-1]["type"] == ends_in
     assert bool(losses.degradations) is (mode is Mode.MAX_COMPAT)
 

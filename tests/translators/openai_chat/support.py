@@ -14,6 +14,7 @@ from typing import Any
 
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from tests.support.streams import encoded
 from translators import ir
 from translators.base import Call, Reading, Rendered, Target, Writing
 from translators.fold import Folder
@@ -157,7 +158,7 @@ def encode(
 ) -> bytes:
     """The client's bytes of events."""
     encoder = TRANSLATOR.encoder(how or writing(), losses or response_losses())
-    return b"".join(encoder.encode(event) for event in events)
+    return encoded(encoder, events)
 
 
 def read_frames(data: bytes) -> list[Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from translators.memory import ReasoningMemory
-
 from addons.admission import Admission
+from addons.attempts import AttemptRecorder
 from addons.credentials import Credentials
+from addons.dispatch import Dispatch
 from addons.engine import Engine
 from addons.exchange import Exchanges
 from addons.failover import Failover
+from addons.joinwrites import JoinWrites
 from addons.local import LocalPages
 from addons.picker import Picker
+from addons.pool import Pool
 from addons.reader import Reader
 from addons.reload import ConfigWatcher
 from addons.router import Router
@@ -18,6 +20,7 @@ from addons.settle import Settler
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
 from config.models import Config
+from translators.memory import ReasoningMemory
 
 
 def assemble() -> list[object]:
@@ -26,12 +29,18 @@ def assemble() -> list[object]:
     exchanges = Exchanges()
     translate = Translate(ReasoningMemory())
     failover = Failover(exchanges, translate, Credentials(), Picker(), Settler(configs))
+    engine = Engine(failover)
     return [
+        Dispatch(engine.note_failed_hook),
         ConfigWatcher(configs, translate),
-        Engine(failover),
+        engine,
+        JoinWrites(),
+        Pool(engine),
         Admission(exchanges, configs),
         LocalPages(exchanges, configs),
         Reader(exchanges),
         Router(exchanges),
         failover,
+        # After Failover, which knows what an attempt is about, and before users' scripts.
+        AttemptRecorder(),
     ]

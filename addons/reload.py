@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Optional
 
@@ -16,6 +16,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
 from addons.client_key import ensure_secret, ensure_token
+from addons.home import home
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
 from config import loader as config_loader
@@ -30,12 +31,6 @@ log = logging.getLogger(__name__)
 PREFIX: Final = "llmgate_"
 OPTIONAL_TEXT: Final[Any] = Optional[str]  # noqa: UP045 - the only spelling that mitmproxy knows
 POLL_S: Final = 1.0
-DEFAULT_HOME: Final = "~/.llmgate"
-
-
-def home() -> Path:
-    """The state directory: `LLMGATE_HOME`, else `~/.llmgate`."""
-    return Path(os.environ.get("LLMGATE_HOME") or DEFAULT_HOME).expanduser()
 
 
 class ConfigWatcher:
@@ -60,7 +55,8 @@ class ConfigWatcher:
 
     def configure(self, updated: set[str]) -> None:
         """Read the configuration at start and when an option of ours changes."""
-        if not any(name.startswith(PREFIX) for name in updated):
+        ours = {PREFIX + name for name in (*setting_names(), "config")}
+        if not ours & updated:
             return
         try:
             self._take(self._read())
@@ -68,7 +64,9 @@ class ConfigWatcher:
             raise exceptions.OptionsError(str(error)) from error
 
     def running(self) -> None:
-        """Begin to watch the files."""
+        """Begin to watch the files; with a flow view, keep what streamed so that it can be read there."""
+        if ctx.master.addons.get("view") is not None:
+            ctx.options.store_streamed_bodies = True
         self._seen = self._stamps()
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
@@ -83,12 +81,8 @@ class ConfigWatcher:
         return Path(named) if named else None
 
     def _read(self) -> Config:
-        options: dict[str, Any] = {
-            name.removeprefix(PREFIX): value
-            for name, option in ctx.options.items()
-            if name.startswith(PREFIX) and (value := option.current()) is not None
-        }
-        options.pop("config", None)
+        given = {name: getattr(ctx.options, PREFIX + name, None) for name in setting_names()}
+        options = {name: value for name, value in given.items() if value is not None}
         return config_loader.load(self._path(), options=options)
 
     def _take(self, config: Config) -> None:
@@ -130,6 +124,7 @@ class ConfigWatcher:
         return True
 
 
+@cache
 def setting_names() -> dict[str, str]:
     """Single settings that an option can hold, by name, with their descriptions: `timeouts__connect_s`."""
     names: dict[str, str] = {}

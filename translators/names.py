@@ -9,6 +9,7 @@ from typing import Final
 
 from translators import ir
 from translators.errors import ErrorKind, GatewayError
+from translators.losses import Loss, Losses
 
 _ILLEGAL: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _HASH_HEX: Final = 8
@@ -55,6 +56,13 @@ class ToolNames:
     def renamed(self) -> tuple[tuple[ir.ToolRef, str], ...]:
         """Tools whose wire name differs from their own name, namespaces aside, for degradations."""
         return tuple((ref, wire) for ref, wire in self._wire.items() if wire != full_name(ref))
+
+    def note_renamed(self, losses: Losses, path: str) -> None:
+        """Record the new names; nothing is lost by them, since calls come back under the client's own."""
+        for ref, wire in self.renamed:
+            losses.give_up(
+                Loss.TELEMETRY, path, f'the tool "{full_name(ref)}" goes by the name "{wire}"'
+            )
 
     def _add(self, ref: ir.ToolRef) -> None:
         base = sanitise(full_name(ref), self._limit)

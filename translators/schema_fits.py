@@ -26,6 +26,10 @@ _STRUCTURE_OF: Final[Mapping[Dialect, frozenset[str]]] = {
          "properties", "required", "additionalProperties"}
     ),
 }  # fmt: skip
+_TYPE_OF: Final[Mapping[str, type]] = {
+    "$ref": str, "$defs": dict, "properties": dict, "required": list, "enum": list, "anyOf": list,
+    "allOf": list, "format": str,
+}  # fmt: skip
 _MOST_PROPERTIES: Final = 5000
 _MOST_LEVELS: Final = 10
 _MOST_ENUM_VALUES: Final = 1000
@@ -44,7 +48,7 @@ def fits_openai_strict(schema: JsonObject) -> bool:
             return False
         names = node.get("properties") or {}
         members = node.get("enum") or []
-        if node.get("type") == "object" and set(names) != set(node.get("required") or []):
+        if "object" in types(node) and set(names) != set(node.get("required") or []):
             return False
         properties += len(names)
         values += len(members)
@@ -86,7 +90,7 @@ def fits_anthropic(schema: JsonObject) -> bool:
 
 def _node_fits(node: Json, dialect: Dialect, root: JsonObject) -> bool:
     """Whether one schema, its children aside, uses only what a closed dialect has."""
-    if not isinstance(node, dict):
+    if not isinstance(node, dict) or not _well_formed(node):
         return False
     column = COLUMN[dialect]
     known = _STRUCTURE_OF[dialect]
@@ -105,6 +109,14 @@ def _node_fits(node: Json, dialect: Dialect, root: JsonObject) -> bool:
     if "format" in node and node["format"] not in formats:
         return False
     return bool(kinds) or any(key in node for key in ("anyOf", "allOf", "enum", "const"))
+
+
+def _well_formed(node: JsonObject) -> bool:
+    """Whether the keywords that are looked into have the types that JSON Schema gives them."""
+    required = node.get("required")
+    return all(
+        isinstance(node[key], kind) for key, kind in _TYPE_OF.items() if key in node
+    ) and all(isinstance(name, str) for name in required or ())
 
 
 def back_edges(definitions: JsonObject) -> list[tuple[str, str]]:

@@ -601,3 +601,38 @@ def test_added_nulls_are_taken_out(value: Any, expected: Any) -> None:
         "$defs": {"I": inner},
     }
     assert without_added_nulls(value, schema) == expected
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        pytest.param({"required": [[]]}, id="a list for a name"),
+        pytest.param({"required": "a"}, id="a name for a list"),
+        pytest.param({"properties": ["a"]}, id="a list of properties"),
+        pytest.param({"enum": 1}, id="one value for a list"),
+        pytest.param({"anyOf": None}, id="no alternatives"),
+        pytest.param({"$defs": None}, id="no definitions"),
+        pytest.param({"format": []}, id="a list for a format"),
+        pytest.param({"$ref": {}}, id="an object for a reference"),
+    ],
+)
+def test_junk_fits_no_closed_dialect(junk: Any) -> None:
+    closed = {
+        "type": "object",
+        "properties": {"a": S},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    nested = closed | {"properties": {"a": closed | junk}}
+    assert fits_openai_strict(closed)
+    assert fits_anthropic(closed)
+    for schema in (closed | junk, nested):
+        assert not fits_openai_strict(schema)
+        assert not fits_anthropic(schema)
+
+
+def test_a_nullable_object_with_an_optional_property_is_not_strict() -> None:
+    inner = {"type": ["object", "null"], "properties": {"a": S}, "additionalProperties": False}
+    outer = {"type": "object", "required": ["o"], "additionalProperties": False}
+    assert not fits_openai_strict(outer | {"properties": {"o": inner}})
+    assert fits_openai_strict(outer | {"properties": {"o": inner | {"required": ["a"]}}})

@@ -245,8 +245,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     """Write the request for an upstream of this protocol; losses are refused or recorded."""
     _give_up_the_rest(request, losses)
     names = ToolNames(request, target.profile.tool_name_limit)
-    for ref, wire_name in names.renamed:
-        losses.give_up(Loss.VALUE, "tools", f'the tool "{ref.name}" is called {wire_name} upstream')
+    names.note_renamed(losses, request.path_of("tools"))
     thinking = render_thinking(request, target, losses)
     box = render_tools(request, target, names, losses)
     written = render_messages(request, target, names, losses)

@@ -151,7 +151,7 @@ def _parse_safety(fields: ProtoFields, context: Context) -> None:
 def render_request(request: ir.Request, target: Target, losses: Losses) -> Rendered:
     """Write the body for `generateContent`; always camelCase, nothing of the client's dialect left."""
     names = ToolNames(request, min(target.profile.tool_name_limit, 64))
-    _note_renamed(names, losses)
+    names.note_renamed(losses, request.path_of("tools"))
     system, history = _arranged(request, target, losses)
     body: JsonObject = {}
     if system:
@@ -178,11 +178,6 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         stream=request.stream,
     )
     return Rendered(body=body, reading=reading)
-
-
-def _note_renamed(names: ToolNames, losses: Losses) -> None:
-    for ref, wire in names.renamed:
-        losses.give_up(Loss.VALUE, "tools", f'the tool "{ref.name}" goes by the name "{wire}"')
 
 
 def _arranged(

@@ -245,10 +245,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     for field in request.unshared:
         losses.give_up(field.loss, field.path, field.reason)
     names = ToolNames(request, target.profile.tool_name_limit)
-    for ref, wire in names.renamed:
-        losses.give_up(
-            Loss.TELEMETRY, request.path_of("tools"), f'the tool "{ref.name}" goes as "{wire}"'
-        )
+    names.note_renamed(losses, request.path_of("tools"))
     tools = render_tools(request, target, names, losses)
     output = _render_output(request, target, losses)
     body: JsonObject = {"model": target.model}

@@ -310,10 +310,7 @@ class ToolWriter:
 
     def tools(self) -> list[JsonObject]:
         """The declarations, in the client's order."""
-        for ref, name in self.names.renamed:
-            self._losses.give_up(
-                Loss.VALUE, "tools", f'the tool "{ref.name}" is called "{name}" at the provider'
-            )
+        self.names.note_renamed(self._losses, self._request.path_of("tools"))
         written: list[JsonObject] = []
         for tool in self._request.tools:
             wire = self._tool(tool)

@@ -112,7 +112,7 @@ def test_tool_11_and_13_names_are_made_legal_and_unique_everywhere() -> None:
             mode=ir.ChoiceMode.REQUIRED, allowed=(ir.ToolRef("mcp__srv/tool"),)
         ),
     )
-    losses = Losses()
+    losses = Losses(Mode.STRICT)
     rendered = render(request, losses=losses)
     declared = [tool["name"] for tool in rendered.body["tools"][0]["functionDeclarations"]]
     assert len(set(declared)) == len(refs)

@@ -75,6 +75,8 @@ def parse_data_url(url: str, path: str) -> ir.Inline | None:
     if comma < 0:
         raise invalid(path, "a data URL with a comma before its data", url)
     declared, *parameters = (item.strip() for item in url[5:comma].split(";"))
+    if declared.lower() == "base64":  # `data:base64,…`, as some clients write it
+        declared, parameters = "", [declared]
     if parameters and parameters[-1].lower() == "base64":
         parameters.pop()
         body = url[comma + 1 :]

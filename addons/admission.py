@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from addons import endpoints
 from addons.answers import error_response
-from addons.client_key import presented_key, remove_key
+from addons.client_key import remove_key, split_keys
 from addons.endpoints import Endpoint, Page
 from addons.exchange import Exchange, Exchanges, Principal, new_request_id, now_s
 from addons.guard import fail_closed
@@ -58,7 +58,7 @@ class Admission:
         exchange = self._open(flow, endpoint, headers)
         key: str | None = None
         try:
-            key = presented_key(request)
+            key, exchange.own_credential = split_keys(request)
         finally:
             remove_key(request)
             exchange.headers = {name.lower(): value for name, value in request.headers.items()}

@@ -19,6 +19,8 @@ from mitmproxy import http
 from translators.errors import ErrorKind, GatewayError
 
 HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
+GATEWAY_HEADER: Final = "x-llmgate-key"
+"""Names the gateway's key, so that the usual places are free for the client's own key of a provider."""
 TOKEN_PREFIX: Final = "llmgate-"  # noqa: S105 - a prefix, no secret
 
 
@@ -47,6 +49,17 @@ def presented_key(request: http.Request) -> str | None:
     for name, value in _query(request.path):
         if name == "key" and value.strip():
             found.setdefault(value.strip(), "?key=")
+    return _only(found)
+
+
+def split_keys(request: http.Request) -> tuple[str | None, str | None]:
+    """The gateway's key and, where that has a header of its own, the client's key for a provider."""
+    presented = presented_key(request)
+    gateway = request.headers.get(GATEWAY_HEADER, "").strip()
+    return (gateway, presented) if gateway else (presented, None)
+
+
+def _only(found: dict[str, str]) -> str | None:
     if len(found) > 1:
         raise GatewayError(
             ErrorKind.INVALID_REQUEST,
@@ -58,7 +71,7 @@ def presented_key(request: http.Request) -> str | None:
 
 def remove_key(request: http.Request) -> None:
     """Take every credential out of a request, the query parameter included, before it can be stored."""
-    for header in ("authorization", "cookie", "proxy-authorization", *HEADERS):
+    for header in ("authorization", "cookie", "proxy-authorization", GATEWAY_HEADER, *HEADERS):
         if header in request.headers:
             del request.headers[header]
     path, question, query = request.path.partition("?")

@@ -9,8 +9,10 @@ from urllib.parse import quote
 
 from mitmproxy import http
 
+from addons.client_key import GATEWAY_HEADER
 from addons.exchange import Exchange, Try
 from config.providers import AuthStyle
+from config.runtime import USUAL_AUTH
 from translators.errors import ErrorKind, GatewayError
 
 
@@ -24,6 +26,15 @@ class Credentials:
         for name, value in (*endpoint.headers.items(), *key.headers.items()):
             request.headers[name] = value
         if endpoint.auth is AuthStyle.NONE:
+            return request
+        if endpoint.auth is AuthStyle.CLIENT:
+            if exchange.own_credential is None:
+                raise GatewayError(
+                    ErrorKind.AUTHENTICATION,
+                    f"the provider {candidate.provider} takes your own key: send the gateway's key "
+                    f"as {GATEWAY_HEADER}, and yours where it usually stands",
+                )
+            add_key(request, USUAL_AUTH[endpoint.protocol], exchange.own_credential)
             return request
         if key.secret is None:
             raise GatewayError(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from addons.endpoints import Endpoint
     from addons.relay import Relay
     from config.models import Config
+    from config.routing import ClientKey
     from config.runtime import Endpoint as UpstreamEndpoint
     from config.runtime import Provider, ProviderKey
 
@@ -113,6 +114,8 @@ class Exchange:
     created_s: float
     started_s: float
     principal: Principal | None = None
+    own_credential: str | None = field(default=None, repr=False)
+    """The client's own key for the provider, sent beside `x-llmgate-key`: only for `auth: client`."""
     headers: dict[str, str] = field(default_factory=dict)
     """The client's headers, lower case, credentials removed."""
     raw: bytes = b""
@@ -129,6 +132,12 @@ class Exchange:
     """Someone wants the whole hub answer of a stream at its end."""
     array_framing: bool = False
     """Gemini: a stream as one JSON array."""
+    session: str | None = None
+    """What its session is recognised by, hashed; None = not recognised, or nobody needed to know."""
+    is_probe: bool = False
+    """It holds the one try of a resting key whose time is over."""
+    route: str = ""
+    """The route rule that placed it, "" = none."""
     candidates: list[Candidate] = field(default_factory=list)
     cursor: int = 0
     """How many candidates have been taken."""

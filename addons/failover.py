@@ -12,11 +12,11 @@ from typing import Final
 from urllib.parse import urlencode
 
 from mitmproxy import http
-from mitmproxy.net import server_spec
 
 from addons.answers import REQUEST_ID_HEADER, error_response, make_response
 from addons.contract import Attempt, Cause, Verdict
 from addons.credentials import Credentials
+from addons.egress import egress_proxy
 from addons.exchange import Candidate, Exchange, Exchanges, Try, now_s
 from addons.headers import (
     RATE_LIMITS,
@@ -24,6 +24,7 @@ from addons.headers import (
     degraded_header,
     select,
 )
+from addons.payload import passing_betas
 from addons.picker import Picker
 from addons.settle import Settler
 from addons.translate import ReasoningTrail, Translate
@@ -139,6 +140,7 @@ class Failover:
             patterns = config.headers.request.get(candidate.endpoint.protocol, ()) if native else ()
             patterns += candidate.upstream.forward_headers
             headers += select(exchange.headers.items(), patterns)
+            headers = passing_betas(headers, candidate)
             url = upstream_url(candidate, outgoing.path)
             attempt.request = http.Request.make(
                 "POST",
@@ -478,10 +480,3 @@ def upstream_url(candidate: Candidate, path: str) -> str:
     if query:
         url += ("&" if "?" in url else "?") + urlencode(query)
     return url
-
-
-def egress_proxy(proxy: str | None) -> server_spec.ServerSpec | None:
-    """The outbound proxy as mitmproxy wants it, None for a direct connection."""
-    if proxy is None or proxy == "direct":
-        return None
-    return server_spec.parse(proxy, "http")

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from translators.memory import ReasoningMemory
-
 from addons.exchange import Candidate, Exchange, Try
 from addons.passthrough import MODEL_FIELDS, ModelRenamer, swap_answer_model, swap_model
+from addons.payload import finish_passed, finish_rendered
 from addons.relay import EventSink, PassingRelay, Relay, TranslatingRelay
 from translators import PROTOCOLS, ir
 from translators.base import Call, Operation, Reading, Rendered, Target, Translator, Writing
@@ -23,6 +22,7 @@ from translators.errors import ErrorKind, GatewayError
 from translators.filters import filter_response, filters_for
 from translators.fold import Folder, unfold
 from translators.losses import Losses, Side
+from translators.memory import ReasoningMemory
 from translators.profile import ModelProfile
 from translators.seal import Seal
 from translators.sse import SseParser
@@ -76,13 +76,16 @@ class Translate:
         """The request of one attempt; fills the attempt's `reading` unless the bytes pass."""
         candidate = attempt.candidate
         upstream = PROTOCOLS[candidate.protocol]
-        path = upstream.upstream_path(Operation.GENERATE, candidate.wire_model, attempt.stream)
+        path = upstream_path(candidate, upstream, attempt.stream)
         if candidate.protocol == exchange.endpoint.protocol and not must_translate(exchange):
             attempt.reading = None
-            return Outgoing(path=path, body=self._passed(exchange, candidate), headers={})
+            passed = finish_passed(exchange, candidate, attempt.losses)
+            body = self._passed(exchange, candidate) if passed is None else passed
+            return Outgoing(path=path, body=body, headers={})
         rendered = self._render(exchange, attempt, upstream, profile)
         attempt.reading = rendered.reading
-        return Outgoing(path=path, body=dumps(rendered.body), headers=rendered.headers)
+        body = finish_rendered(exchange, candidate, rendered.body)
+        return Outgoing(path=path, body=body, headers=rendered.headers)
 
     def _passed(self, exchange: Exchange, candidate: Candidate) -> bytes:
         if exchange.endpoint.model is not None:  # Gemini names the model in the path
@@ -293,6 +296,18 @@ class ArrayFraming:
         if not data:
             out += b"]" if self._open else b"[]"
         return out
+
+
+def upstream_path(candidate: Candidate, upstream: Translator, stream: bool) -> str:
+    """The path of a generation below the base URL: the endpoint's own, else the protocol's.
+
+    A protocol that streams on the very path of whole answers needs one configured path only.
+    """
+    endpoint, model = candidate.endpoint, candidate.wire_model
+    usual = upstream.upstream_path(Operation.GENERATE, model, stream)
+    whole = upstream.upstream_path(Operation.GENERATE, model, False)
+    streams_apart = usual != whole or "stream" in endpoint.paths
+    return endpoint.path("stream" if stream and streams_apart else "generate", model, usual)
 
 
 def must_translate(exchange: Exchange) -> bool:

@@ -23,6 +23,7 @@ from translators.catalogue import ModelCard, Page
 from translators.errors import GatewayError
 from translators.gemini import models as gemini_models
 from translators.openai_chat import models as openai_models
+from translators.openai_responses import models as codex_models
 from translators.wire import JsonObject
 
 VERSION: Final = "0.1.0"
@@ -100,11 +101,19 @@ class LocalPages:
                 if card.id == exchange.model:
                     return MODELS[protocol](card)
             raise unknown_model(exchange)
-        return LISTS[protocol](cards, _page(query))
+        listing = LISTS[protocol](cards, _page(query))
+        if is_codex(exchange.headers, query):
+            listing |= codex_models.render_catalogue(cards)
+        return listing
 
     def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
         """Answer with an error."""
         refuse(self._exchanges, flow, error)
+
+
+def is_codex(headers: Mapping[str, str], query: Mapping[str, list[str]]) -> bool:
+    """Whether the caller reads Codex's catalogue: it says its version, or names itself."""
+    return "client_version" in query or _CODEX.search(headers.get("user-agent", "")) is not None
 
 
 def _page(query: Mapping[str, list[str]]) -> Page:

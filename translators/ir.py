@@ -19,8 +19,7 @@ from typing import Final, NamedTuple
 
 from translators.errors import GatewayError
 from translators.losses import Action, Loss
-from translators.wire import JsonObject
-
+from translators.wire import Json, JsonObject
 
 # ---------------------------------------------------------------------------------------- content
 
@@ -558,6 +557,8 @@ class Unshared:
     path: str
     loss: Loss
     reason: str = "has no equivalent in the provider's protocol"
+    value: Json = field(default=None, compare=False)
+    """What it said, for an upstream of the same protocol; None = not to be passed on there either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,11 @@ WORDS: Final[Mapping[ErrorKind, Word]] = {
 }
 """Section 17 of the portability rules."""
 
+_OWN_CODE: Final = frozenset(
+    {ErrorKind.INVALID_REQUEST, ErrorKind.UNTRANSLATABLE, ErrorKind.NOT_FOUND, ErrorKind.CONFLICT}
+)
+"""Kinds whose error may name a more exact code (`previous_response_not_found`)."""
+
 _BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     400: ErrorKind.INVALID_REQUEST,
     401: ErrorKind.AUTHENTICATION,
@@ -188,7 +193,7 @@ def error_object(error: GatewayError) -> JsonObject:
         "message": error.message,
         "type": word.type,
         "param": error.path,
-        "code": word.code if word.code is not None else error.code,
+        "code": error.code if error.code and error.kind in _OWN_CODE else word.code,
     }
 
 

@@ -80,6 +80,9 @@ _UNSHARED: Final[Mapping[str, tuple[Loss, str]]] = {
 }
 """Fields of R alone. A false `background` is the default."""
 
+_GATEWAY_STATE: Final = frozenset({"background", "conversation", "previous_response_id"})
+"""What is refused even for an upstream of this protocol: the conversation is sent whole and not stored."""
+
 _INCLUDES: Final = frozenset(
     {
         "file_search_call.results",
@@ -137,9 +140,7 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
     )
     request = _tool_call_limit(fields, request)
     unshared.extend(_other_unshared(fields))
-    unshared.extend(
-        ir.Unshared(path=key, loss=Loss.UNKNOWN, reason="unknown field") for key in fields.unread()
-    )
+    _report_unknown(fields, unshared)
     return replace(request, unshared=tuple(unshared))
 
 
@@ -223,10 +224,13 @@ def _reasoning(fields: Fields, unshared: list[ir.Unshared]) -> ir.ReasoningContr
     summary = control.optional_text("summary") or control.optional_text("generate_summary")
     if summary in ("concise", "detailed"):
         reason = f"the summary style {summary} is not selectable"
-        unshared.append(ir.Unshared(path=control.at("summary"), loss=Loss.HINT, reason=reason))
+        unshared.append(
+            ir.Unshared(path=control.at("summary"), loss=Loss.HINT, reason=reason, value=summary)
+        )
     for key, default in (("context", "auto"), ("mode", "standard")):
-        if control.optional_text(key, default) != default:
-            unshared.append(ir.Unshared(path=control.at(key), loss=Loss.HINT))
+        word = control.optional_text(key, default)
+        if word != default:
+            unshared.append(ir.Unshared(path=control.at(key), loss=Loss.HINT, value=word))
     control.skip("generate_summary")
     _report_unknown(control, unshared)
     return ir.ReasoningControl(
@@ -244,7 +248,9 @@ def _logprobs(fields: Fields, unshared: list[ir.Unshared]) -> int | None:
             continue
         loss = Loss.TELEMETRY if value in _INCLUDES else Loss.UNKNOWN
         reason = f"{value} cannot be included"
-        unshared.append(ir.Unshared(path=f"include[{index}]", loss=loss, reason=reason))
+        unshared.append(
+            ir.Unshared(path=f"include[{index}]", loss=loss, reason=reason, value=value)
+        )
     top = fields.optional_int("top_logprobs", minimum=0)
     if _LOGPROBS in wanted or top:
         return top or 0
@@ -297,21 +303,24 @@ def _other_unshared(fields: Fields) -> Iterator[ir.Unshared]:
         if key == "max_tool_calls" and known_limit:
             continue
         if fields.any(key) not in (None, False, [], {}):
-            yield ir.Unshared(path=key, loss=loss, reason=reason)
+            value = None if key in _GATEWAY_STATE else fields.raw[key]
+            yield ir.Unshared(path=key, loss=loss, reason=reason, value=value)
     truncation = fields.optional_text("truncation", "disabled")
     if truncation != "disabled":
         reason = "the prompt is not shortened by itself"
-        yield ir.Unshared(path="truncation", loss=Loss.MEANING, reason=reason)
+        yield ir.Unshared(path="truncation", loss=Loss.MEANING, reason=reason, value=truncation)
     image = fields.optional_object("image")
     if image is not None and image.optional_text("context_compression", "auto") != "auto":
-        yield ir.Unshared(path="image.context_compression", loss=Loss.HINT)
+        path, word = "image.context_compression", image.raw["context_compression"]
+        yield ir.Unshared(path=path, loss=Loss.HINT, value=word)
     options = fields.optional_object("stream_options")
     if options is not None and options.optional_bool("include_obfuscation"):
-        yield ir.Unshared(path="stream_options.include_obfuscation", loss=Loss.TELEMETRY)
+        path = "stream_options.include_obfuscation"
+        yield ir.Unshared(path=path, loss=Loss.TELEMETRY, value=True)
 
 
 def _report_unknown(fields: Fields, unshared: list[ir.Unshared]) -> None:
     unshared.extend(
-        ir.Unshared(path=fields.at(key), loss=Loss.UNKNOWN, reason="unknown field")
-        for key in fields.unread()
+        ir.Unshared(path=fields.at(key), loss=Loss.UNKNOWN, reason="unknown field", value=value)
+        for key, value in fields.unread().items()
     )

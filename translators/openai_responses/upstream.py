@@ -9,6 +9,7 @@ Reference: https://platform.openai.com/docs/api-reference/responses/create (read
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -49,8 +50,7 @@ _PREFILLS: Final = frozenset({"anthropic"})
 
 def render_request(request: ir.Request, target: Target, losses: Losses) -> Rendered:
     """Write the body; losses are refused or recorded."""
-    for unshared in request.unshared:
-        losses.give_up(unshared.loss, unshared.path, unshared.reason)
+    own_fields = _own_fields(request, losses)
     tools = ToolWriter(request, target, losses)
     declared = tools.tools()
     writer = _InputWriter(request, target, losses, tools)
@@ -91,6 +91,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
             "stream": True if request.stream else None,
         }
     )
+    _put_back(body, own_fields)
     reading = Reading(
         provider=target.provider,
         model=target.model,
@@ -103,6 +104,33 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         stream=request.stream,
     )
     return Rendered(body=body, reading=reading)
+
+
+_BODY_PATH: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
+
+
+def _own_fields(request: ir.Request, losses: Losses) -> list[ir.Unshared]:
+    """What a client of this very protocol may say here too; what is lost is refused or recorded.
+
+    Hints without effect on the answer stay behind all the same: some servers refuse them (pitfalls CAC-08).
+    """
+    kept: list[ir.Unshared] = []
+    for unshared in request.unshared:
+        placed = _BODY_PATH.fullmatch(unshared.path) and unshared.loss is not Loss.TELEMETRY
+        if request.protocol == PROTOCOL and placed and unshared.value is not None:
+            kept.append(unshared)
+        else:
+            losses.give_up(unshared.loss, unshared.path, unshared.reason)
+    return kept
+
+
+def _put_back(body: JsonObject, fields: list[ir.Unshared]) -> None:
+    for unshared in fields:
+        *parents, key = unshared.path.split(".")
+        place = body
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[key] = unshared.value
 
 
 def _needs_json_word(request: ir.Request, output: ir.OutputFormat) -> bool:

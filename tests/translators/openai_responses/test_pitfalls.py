@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from tests.translators.openai_responses.support import (
 )
 from translators import ir
 from translators.base import Writing
-from translators.losses import Losses
+from translators.losses import Losses, Mode
 from translators.openai_responses import TRANSLATOR
 from translators.wire import dumps, loads
 
@@ -121,17 +122,33 @@ def test_str_38_a_line_of_megabytes() -> None:
         {"prompt_cache_retention": "24h"},
         {"prompt_cache_options": {"mode": "implicit", "ttl": "12h"}},
         {"stream_options": {"include_obfuscation": True}},
-        {"truncation": "auto"},
-        {"max_tool_calls": 3},
         {"include": ["web_search_call.action.sources", "code_interpreter_call.outputs"]},
         {"client_metadata": {"a": "b"}},
-        {"brand_new": 1},
     ],
     ids=str,
 )
-def test_cac_08_sta_12_par_15_par_16_hints_do_not_reach_the_upstream(field: dict[str, Any]) -> None:
+def test_cac_08_sta_12_par_16_hints_do_not_reach_the_upstream(field: dict[str, Any]) -> None:
     bare = render(parse({"input": "hi"}))
     assert render(parse({"input": "hi", **field})) == bare
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"truncation": "auto"},
+        {"max_tool_calls": 3},
+        {"reasoning": {"context": "all_turns"}},
+        {"image": {"context_compression": "enabled"}},
+        {"moderation": {"model": "x"}},
+        {"brand_new": {"a": [1]}},
+    ],
+    ids=str,
+)
+def test_par_15_what_the_same_protocol_can_say_survives_the_hub(field: dict[str, Any]) -> None:
+    body = render(parse({"input": "hi", **field}), Mode.STRICT)
+    assert body == {**render(parse({"input": "hi"})), **field}
+    foreign = replace(parse({"input": "hi", **field}), protocol="other")
+    assert render(foreign) == render(parse({"input": "hi"}))
 
 
 def test_cac_08_breakpoints_only_where_they_are_understood() -> None:

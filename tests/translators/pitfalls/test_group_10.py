@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.crossing import ALL, PNG, A, C, G, R, answer, cross, events_of, sse, stream
+from tests.support.pitfalls import ALL, PNG, A, C, G, R, answer, cross, events_of, sse, stream
 from translators.errors import ErrorKind, GatewayError
 from translators.losses import Mode
 from translators.wire import dumps

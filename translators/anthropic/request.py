@@ -174,7 +174,7 @@ def _output_format(fields: Fields, config: Fields | None) -> ir.OutputFormat | N
     if schema_object is None:
         raise required(wire.at("schema"))
     return ir.OutputFormat(
-        kind=ir.OutputKind.JSON_SCHEMA, schema=schema_object, strict=True, path=wire.path
+        kind=ir.OutputKind.JSON_SCHEMA, schema=schema_object, path=wire.path
     )
 
 

@@ -104,6 +104,8 @@ _ASSISTANT: Final = obj(
         "name": _SPEAKER,
         "refusal": Text(null=True),
         "audio": Object(fields={"id": Text()}, required=("id",), null=True),
+        # Part of every answer, and whoever appends an answer to the history sends it back.
+        "annotations": Items(of=FREE, null=True),
         "tool_calls": Items(of=_CALL, least=1),
         "function_call": obj({"name": NAME, "arguments": Text()}),
     },

@@ -1,4 +1,7 @@
-"""Read the request's body: content encoding undone, JSON parsed once, model and stream known."""
+"""Read the request's body: content encoding undone, JSON parsed once, model and stream known.
+
+An upgrade to a WebSocket, which Codex tries first, is refused here: on 426 Codex goes on over HTTP for its session.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,11 @@ class Reader:
     def request(self, flow: http.HTTPFlow) -> None:
         """Decode and parse, for operations that have a body."""
         exchange = self._exchanges.get(flow)
-        if exchange is None or exchange.endpoint.operation is None or flow.request.method != "POST":
+        if exchange is None or exchange.endpoint.operation is None:
+            return
+        if exchange.endpoint.operation is Operation.GENERATE and flow.request.method == "GET":
+            raise no_generation_by_get(flow.request)
+        if flow.request.method != "POST":
             return
         read_body(exchange, flow.request.raw_content or b"")
         if exchange.translator.name == "gemini" and exchange.stream:
@@ -35,6 +42,17 @@ class Reader:
     def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
         """Answer with an error."""
         refuse(self._exchanges, flow, error)
+
+
+def no_generation_by_get(request: http.Request) -> GatewayError:
+    """A GET where answers are generated is an attempt at a WebSocket, or a mistake."""
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        return GatewayError(
+            ErrorKind.METHOD_NOT_ALLOWED,
+            "the gateway has no WebSocket transport; send the request with POST",
+            status=426,
+        )
+    return GatewayError(ErrorKind.METHOD_NOT_ALLOWED, "GET is not possible here; use POST")
 
 
 def read_body(exchange: Exchange, content: bytes) -> None:

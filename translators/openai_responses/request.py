@@ -100,6 +100,7 @@ _LOGPROBS: Final = "message.output_text.logprobs"
 def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request:
     """Read a request; `GatewayError` carries the JSON path of the first field refused."""
     fields = Fields(body)
+    fields.skip("model")  # the call may name another
     tools = ToolBox()
     tools.add(fields.items("tools"))
     items = _input(fields, call.operation)

@@ -1,7 +1,7 @@
 """The `bench` scenario: answers rendered once, then only written, so that the fake does not limit a measurement.
 
 A request is known by `fake-bench` in its path or body; nothing is checked or recorded. Options follow the name:
-`fake-bench~chunks=200~delay_ms=5`.
+`fake-bench~chunks=200~delay_ms=5`; with `tool=NAME` half of the chunks are the arguments of a call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scripts.fake.dialects import DIALECTS, locate
 from scripts.fake.http import Reply, Request
 from scripts.fake.rendering import dump
 from scripts.fake.scenarios import Options, parse_options
-from scripts.fake.view import Say, Turn, Usage, View
+from scripts.fake.view import Call, Offer, Say, Turn, Usage, View
 
 _NAME: Final = re.compile(rb"fake-bench[\w~=.-]*")
 _WORDS: Final = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
@@ -80,12 +80,7 @@ def _render(protocol: str, model: str, streaming: bool, include_usage: bool) -> 
         size=400,
         include_usage=include_usage,
     )
-    size = 20
-    text = (_WORDS * (options.chunks * size // len(_WORDS) + 1))[: options.chunks * size]
-    # One delta per chunk: spaces would let the pieces drift.
-    turn = Turn(
-        parts=(Say(text.replace(" ", "_")),), usage=Usage(100, options.chunks), piece_chars=size
-    )
+    turn = _turn(options)
     if not streaming:
         body = dump(dialect.unary(turn, view))
         head = _HEAD % (b"application/json", b"content-length: %d" % len(body))
@@ -94,3 +89,21 @@ def _render(protocol: str, model: str, streaming: bool, include_usage: bool) -> 
     chunks = [b"%x\r\n%b\r\n" % (len(frame), frame) for frame in dialect.stream(turn, view).frames]
     pieces = (head, *chunks, b"0\r\n\r\n")
     return _Rendered(b"".join(pieces), pieces, options.delay_ms / 1000)
+
+
+def _turn(options: Options) -> Turn:
+    size = 20
+    said = options.chunks // 2 if options.tool else options.chunks
+    # One delta per chunk: spaces would let the pieces drift.
+    say = Say(_filler(said * size))
+    usage = Usage(100, options.chunks)
+    if not options.tool:
+        return Turn(parts=(say,), usage=usage, piece_chars=size)
+    frame = '{"city":""}'
+    arguments = frame[:-2] + _filler((options.chunks - said) * size - len(frame)) + frame[-2:]
+    call = Call(Offer(options.tool), arguments)
+    return Turn(parts=(say, call), finish="tool", usage=usage, piece_chars=size)
+
+
+def _filler(length: int) -> str:
+    return (_WORDS * (length // len(_WORDS) + 1))[:length].replace(" ", "_")

@@ -88,6 +88,7 @@ class Admission:
                 models=client.models,
                 exclude=client.exclude,
                 mode=client.compatibility_mode,
+                limits=client,
             )
         if not config.client_keys and self._configs.is_generated(key):
             return Principal(name=GENERATED)

@@ -17,6 +17,7 @@ from addons.reader import Reader
 from addons.reload import ConfigWatcher
 from addons.router import Router
 from addons.settle import Settler
+from addons.side import Side
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
 from config.models import Config
@@ -28,7 +29,8 @@ def assemble() -> list[object]:
     configs = ConfigHolder(Config())
     exchanges = Exchanges()
     translate = Translate(ReasoningMemory())
-    failover = Failover(exchanges, translate, Credentials(), Picker(), Settler(configs))
+    picker = Picker()
+    failover = Failover(exchanges, translate, Credentials(), picker, Settler(configs))
     engine = Engine(failover)
     return [
         Dispatch(engine.note_failed_hook),
@@ -39,7 +41,8 @@ def assemble() -> list[object]:
         Admission(exchanges, configs),
         LocalPages(exchanges, configs),
         Reader(exchanges),
-        Router(exchanges),
+        Router(exchanges, translate, picker),
+        Side(exchanges, configs, translate),
         failover,
         # After Failover, which knows what an attempt is about, and before users' scripts.
         AttemptRecorder(),

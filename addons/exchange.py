@@ -25,6 +25,7 @@ from translators.wire import JsonObject
 
 if TYPE_CHECKING:
     from addons.endpoints import Endpoint
+    from addons.recorder import Recorder
     from addons.relay import Relay
     from config.models import Config
     from config.routing import ClientKey
@@ -41,6 +42,8 @@ class Principal:
     exclude: tuple[str, ...] = ()
     mode: Mode | None = None
     """The key's own compatibility mode."""
+    limits: ClientKey | None = None
+    """Its entry in the configuration; None = the generated key, which only the general limits bind."""
 
     def may_use(self, model: str) -> bool:
         """Whether it may ask for a model of this name."""
@@ -60,6 +63,8 @@ class Candidate:
     model: str
     wire_model: str
     mode: Mode = Mode.MAX_COMPAT
+    reasoning: ir.ReasoningControl | None = None
+    """How much to think, whatever the client asked; None = as it asked."""
 
     @property
     def provider(self) -> str:
@@ -120,6 +125,10 @@ class Exchange:
     """The client's headers, lower case, credentials removed."""
     raw: bytes = b""
     body: JsonObject = field(default_factory=dict)
+    asked: JsonObject | None = None
+    """The client's own body where `body` is no longer that: earlier items were put in. None = it still is."""
+    recorder: Recorder | None = None
+    """Keeps the answer for a client that may come back to it."""
     model: str = ""
     """The name that the client asked for."""
     stream: bool = False
@@ -134,8 +143,10 @@ class Exchange:
     """Gemini: a stream as one JSON array."""
     session: str | None = None
     """What its session is recognised by, hashed; None = not recognised, or nobody needed to know."""
-    is_probe: bool = False
-    """It holds the one try of a resting key whose time is over."""
+    insists: bool = False
+    """When all candidates rest, the nearest one is tried all the same, once."""
+    force_cheapest: bool = False
+    """Its budget is used up: the cheapest candidates come first."""
     route: str = ""
     """The route rule that placed it, "" = none."""
     candidates: list[Candidate] = field(default_factory=list)

@@ -1,10 +1,19 @@
-"""Which candidate an attempt goes to, and whether another attempt is worth it."""
+"""Which candidate an attempt goes to, what is learnt from how it ended, and whether another one is worth it.
+
+The status table decides about failures; the client's own faults neither cool anything nor move on.
+"""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Final
 
+from addons.affinity import Sessions, Where
+from addons.cooldown import Cooldowns
 from addons.exchange import Candidate, Exchange, Try, now_s
+from addons.strategies import Strategies
+from config.status_policy import StatusAction, Verdict
 from translators.errors import ErrorKind, GatewayError
 
 _TRANSIENT: Final = frozenset(
@@ -21,54 +30,183 @@ _TRANSIENT: Final = frozenset(
 
 
 class Picker:
-    """Walk an exchange's candidates in order; when all have failed, once more after a pause."""
+    """Walk an exchange's candidates in order, past those that rest; when all have failed, once more after a pause."""
+
+    def __init__(
+        self,
+        cooldowns: Cooldowns | None = None,
+        sessions: Sessions | None = None,
+        strategies: Strategies | None = None,
+        *,
+        clock: Callable[[], float] = now_s,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.cooldowns = cooldowns or Cooldowns(clock)
+        self.sessions = sessions or Sessions(clock)
+        self.strategies = strategies or Strategies(clock)
+        self._clock = clock
+        self._chance = chance
 
     def next(self, exchange: Exchange) -> Candidate | None:
-        """The next candidate, None when none is left."""
-        if exchange.cursor >= len(exchange.candidates):
-            return None
-        candidate = exchange.candidates[exchange.cursor]
-        exchange.cursor += 1
-        return candidate
+        """The next candidate that does not rest, None when none is left."""
+        settings = exchange.config.cooldowns
+        while exchange.cursor < len(exchange.candidates):
+            candidate = exchange.candidates[exchange.cursor]
+            exchange.cursor += 1
+            if self.cooldowns.take(candidate, settings):
+                return candidate
+        if exchange.insists:
+            exchange.insists = False
+            nearest = min(
+                exchange.candidates,
+                key=lambda one: self.cooldowns.rest_s(one, settings),
+                default=None,
+            )
+            if nearest is not None:
+                self.cooldowns.probe(nearest)
+            return nearest
+        return None if exchange.tries else self._recheck(exchange)
+
+    def _recheck(self, exchange: Exchange) -> Candidate | None:
+        settings = exchange.config.cooldowns
+        for candidate in exchange.candidates:
+            if self.cooldowns.may_recheck(candidate, settings):
+                self.cooldowns.probe(candidate)
+                return candidate
+        return None
 
     def exhausted(self, exchange: Exchange) -> GatewayError:
-        """The error when there is nobody to ask."""
-        return GatewayError(
-            ErrorKind.NOT_FOUND,
-            f'no provider is left for the model "{exchange.model}"',
-            code="model_not_found",
+        """The error when there is nobody to ask: all rest, or what rests does not know the model."""
+        candidates = exchange.candidates
+        wait_s = self.recovery_s(exchange)
+        if not candidates or wait_s is None:
+            return GatewayError(
+                ErrorKind.NOT_FOUND,
+                f'no provider is left for the model "{exchange.model[:200]}"',
+                code="model_not_found",
+            )
+        reasons = dict.fromkeys(
+            f"{one.provider}: {reason}"
+            for one in candidates
+            if (reason := self.cooldowns.reason(one))
         )
+        told = "; ".join(list(reasons)[:5])
+        kinds = {self.cooldowns.kind_of(one) for one in candidates}
+        if kinds == {ErrorKind.NOT_FOUND}:
+            return GatewayError(ErrorKind.NOT_FOUND, told, path="model", code="model_not_found")
+        return GatewayError(
+            ErrorKind.RATE_LIMITED,
+            f'everything that serves the model "{exchange.model[:200]}" rests after failures '
+            f"for another {wait_s:.0f} s ({told})",
+            code="model_cooldown",
+            retry_after_s=wait_s,
+        )
+
+    def wait_s(self, exchange: Exchange) -> float:
+        """Seconds to wait before a first attempt makes sense; 0.0 = none, or too long to wait."""
+        if not exchange.candidates:
+            return 0.0
+        seconds = self.recovery_s(exchange) or 0.0
+        settings = exchange.config.cooldowns
+        rechecked = any(self.cooldowns.may_recheck(one, settings) for one in exchange.candidates)
+        return 0.0 if rechecked or seconds > exchange.config.retry.max_wait_s else seconds
+
+    def verdict(self, one: Try) -> Verdict:
+        """What the table says about a failed attempt."""
+        error = one.error
+        if error is None:
+            return Verdict(StatusAction.FAIL_OVER)
+        text = f"{error.code or ''} {error.message}"
+        return one.candidate.upstream.status_policy.decide(error.upstream_status, text, error.kind)
 
     def failed(self, exchange: Exchange, one: Try) -> None:
         """Learn from a failed attempt."""
+        if one.error is None:
+            return
+        verdict = self.verdict(one)
+        self.cooldowns.failed(one.candidate, one.error, verdict, exchange.config.cooldowns)
+        if exchange.session is not None and verdict.action is not StatusAction.FINAL:
+            self.sessions.forget(exchange.session, exchange.model, where(one.candidate))
 
     def succeeded(self, exchange: Exchange, one: Try) -> None:
         """Learn from a good one."""
+        self.cooldowns.succeeded(one.candidate)
+        name = (one.candidate.provider, one.candidate.model)
+        self.strategies.answered(name, max(0.0, self._clock() - one.started_s))
+        if exchange.session is not None:
+            self.sessions.remember(
+                exchange.session,
+                exchange.model,
+                where(one.candidate),
+                exchange.config.affinity,
+            )
 
     def released(self, exchange: Exchange) -> None:
-        """The exchange holds its places no longer."""
+        """The exchange is over: a probe that it held is free for others."""
+        if exchange.current is not None and exchange.answered_s is None:
+            self.cooldowns.release([exchange.current.candidate])
 
     def recovery_s(self, exchange: Exchange) -> float | None:
-        """Seconds until the nearest candidate is usable again, None when not known."""
-        return None
+        """Seconds until the nearest candidate is usable again, None when none rests."""
+        settings = exchange.config.cooldowns
+        rests = [self.cooldowns.rest_s(one, settings) for one in exchange.candidates]
+        return min(rests) if rests and all(rests) else None
 
     def retry_delay(self, exchange: Exchange, one: Try) -> float | None:
         """Seconds to wait before the next attempt, None to give up."""
         error, retry = one.error, exchange.config.retry
-        if error is None or not error.retryable or len(exchange.tries) >= retry.max_attempts:
+        if error is None or len(exchange.tries) >= retry.max_attempts:
             return None
-        if exchange.cursor < len(exchange.candidates):
+        verdict = self.verdict(one)
+        elapsed = self._clock() - exchange.started_s
+        if verdict.action is StatusAction.FINAL or elapsed > retry.max_time_s:
+            return None
+        if verdict.action is StatusAction.RETRY:
+            same = sum(1 for each in exchange.tries if each.candidate is one.candidate)
+            if same <= retry.per_candidate:
+                exchange.cursor -= 1
+                return self._bounded(exchange, self._backoff(exchange, same - 1))
+        if self._has_next(exchange):
             return 0.0
-        if error.kind not in _TRANSIENT:
+        return self._next_round(exchange, error)
+
+    def _has_next(self, exchange: Exchange) -> bool:
+        settings = exchange.config.cooldowns
+        rest = exchange.candidates[exchange.cursor :]
+        return any(self.cooldowns.rest_s(one, settings) == 0 for one in rest)
+
+    def _next_round(self, exchange: Exchange, error: GatewayError) -> float | None:
+        """All have been tried or rest: wait for the nearest, or insist on it where a moment may help."""
+        if exchange.rounds >= exchange.config.retry.per_candidate:
             return None
-        delay = error.retry_after_s
-        if delay is None:
-            delay = min(retry.backoff.first_s * 2 ** (exchange.rounds), retry.backoff.max_s)
-        elapsed = now_s() - exchange.started_s
-        if exchange.rounds >= retry.per_candidate or delay > retry.max_wait_s:
+        recovery_s = self.recovery_s(exchange)
+        backoff_s = self._backoff(exchange, exchange.rounds)
+        if error.kind not in _TRANSIENT and recovery_s is None:
             return None
-        if elapsed + delay > retry.max_time_s:
+        delay = backoff_s if recovery_s is None else max(recovery_s, backoff_s)
+        if error.retry_after_s is not None:
+            delay = max(error.retry_after_s, backoff_s) if recovery_s is None else delay
+        elif self._bounded(exchange, delay) is None and error.kind in _TRANSIENT:
+            delay = backoff_s
+        if self._bounded(exchange, delay) is None:
             return None
         exchange.cursor = 0
         exchange.rounds += 1
+        exchange.insists = True
         return delay
+
+    def _backoff(self, exchange: Exchange, step: int) -> float:
+        backoff = exchange.config.retry.backoff
+        pause = min(backoff.first_s * float(2 ** min(step, 32)), backoff.max_s)
+        return pause * (1 - backoff.jitter * self._chance())
+
+    def _bounded(self, exchange: Exchange, delay: float) -> float | None:
+        retry = exchange.config.retry
+        elapsed = self._clock() - exchange.started_s
+        fits = delay <= retry.max_wait_s and elapsed + delay <= retry.max_time_s
+        return delay if fits else None
+
+
+def where(candidate: Candidate) -> Where:
+    """A candidate as sessions remember it."""
+    return candidate.provider, candidate.model, candidate.key.name

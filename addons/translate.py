@@ -77,7 +77,8 @@ class Translate:
         candidate = attempt.candidate
         upstream = PROTOCOLS[candidate.protocol]
         path = upstream_path(candidate, upstream, attempt.stream)
-        if candidate.protocol == exchange.endpoint.protocol and not must_translate(exchange):
+        native = candidate.protocol == exchange.endpoint.protocol
+        if native and candidate.reasoning is None and not must_translate(exchange):
             attempt.reading = None
             passed = finish_passed(exchange, candidate, attempt.losses)
             body = self._passed(exchange, candidate) if passed is None else passed
@@ -99,6 +100,8 @@ class Translate:
         if request.stream != attempt.stream:
             request = replace(request, stream=attempt.stream)
         candidate = attempt.candidate
+        if candidate.reasoning is not None:
+            request = replace(request, reasoning=thinking(request.reasoning, candidate.reasoning))
         target = Target(provider=candidate.provider, model=candidate.wire_model, profile=profile)
         return upstream.render_request(request, target, attempt.losses)
 
@@ -296,6 +299,15 @@ class ArrayFraming:
         if not data:
             out += b"]" if self._open else b"[]"
         return out
+
+
+def thinking(
+    asked: ir.ReasoningControl | None, wanted: ir.ReasoningControl
+) -> ir.ReasoningControl | None:
+    """The thinking that the candidate's name says, shown as the client wants it; None = automatic."""
+    if wanted.level is None and wanted.budget_tokens is None:
+        return None
+    return replace(wanted, summary=asked.summary if asked is not None else None)
 
 
 def upstream_path(candidate: Candidate, upstream: Translator, stream: bool) -> str:

@@ -1,170 +1,157 @@
-"""Take a request or an answer across the gateway in memory: client protocol, hub, upstream protocol.
-
-What is written for an upstream goes through the fake provider's strict validator of that protocol.
-"""
+"""The corpus, and one way to take a case across protocols: shared by the matrix and the properties."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
-from scripts.fake.dialects import DIALECTS
-from scripts.fake.http import Request
+import yaml
+
 from translators import PROTOCOLS, ir
-from translators.base import Call, Operation, Reading, Target, Writing
+from translators.base import Call, Operation, Reading, Rendered, Target, Writing
+from translators.errors import GatewayError
 from translators.filters import filter_response, filters_for, run
-from translators.fold import Folder
-from translators.grammar import Grammar
-from translators.losses import Degradation, Losses, Mode, Side
-from translators.profile import ModelProfile
+from translators.losses import Losses, Mode, Side
 from translators.seal import Seal
-from translators.sse import SseParser, event_frame
-from translators.wire import dumps, loads
+from translators.wire import JsonObject, loads
 
-C, R, A, G = "openai_chat", "openai_responses", "anthropic", "gemini"
-ALL = (C, R, A, G)
-PAIRS = [(client, upstream) for client in ALL for upstream in ALL]
-SEAL = Seal(b"0123456789abcdef0123456789abcdef")
-UPSTREAM_MODEL = {C: "gpt-5.2", R: "gpt-5.2", A: "claude-sonnet-5", G: "gemini-3-pro"}
-TEXTS: dict[str, dict[str, Any]] = {
-    C: {"messages": [{"role": "user", "content": "Hi"}]},
-    R: {"input": "Hi"},
-    A: {"max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]},
-    G: {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]},
-}
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+CORPUS: Final = Path(__file__).parents[1] / "corpus"
+SEAL: Final = Seal(b"the key of the corpus and its goldens")
+NOW_S: Final = 1_794_000_000
+NAMES: Final = tuple(PROTOCOLS)
+PAIRS: Final = tuple((client, upstream) for client in NAMES for upstream in NAMES)
 
 
 @dataclass(frozen=True, slots=True)
-class Crossed:
-    """A request on the other side: body, how to read its answer, and what was given up."""
+class Case:
+    """One corpus case: a request of a client, an upstream's answer whole and streamed; each may be missing."""
 
-    body: dict[str, Any]
-    reading: Reading
-    losses: tuple[Degradation, ...]
-    request: ir.Request
-    raw: dict[str, Any]
+    protocol: str
+    name: str
 
-    @property
-    def text(self) -> str:
-        """The body as JSON text, to look for what must not be in it."""
-        return dumps(self.body).decode()
+    def path(self, ending: str) -> Path:
+        """Where a file of this case is."""
+        return CORPUS / self.protocol / f"{self.name}.{ending}"
 
     @property
-    def lost(self) -> str:
-        """Everything given up, as one text."""
-        return "\n".join(f"{loss.path}: {loss.reason}" for loss in self.losses)
+    def meta(self) -> dict[str, Any]:
+        """Where it comes from."""
+        found: dict[str, Any] = yaml.safe_load(self.path("meta.yaml").read_text())
+        return found
+
+    @property
+    def request(self) -> JsonObject | None:
+        """What a client of this protocol sent."""
+        return self._json("request.json")
+
+    @property
+    def response(self) -> JsonObject | None:
+        """What an upstream of this protocol answered."""
+        return self._json("response.json")
+
+    @property
+    def stream(self) -> bytes | None:
+        """The same answer as a stream."""
+        path = self.path("stream.sse")
+        return path.read_bytes() if path.exists() else None
+
+    def _json(self, ending: str) -> JsonObject | None:
+        path = self.path(ending)
+        return loads(path.read_bytes()) if path.exists() else None
+
+    def __str__(self) -> str:
+        return f"{self.protocol}/{self.name}"
 
 
-def parse(client: str, body: dict[str, Any], *, stream: bool | None = None) -> ir.Request:
-    """A client's request in the hub; what a real one always says is added."""
-    whole = {"model": "m", **(TEXTS[A] if client == A else {}), **body}
-    if client == G:
-        whole = body
-        call = Call(model="m", stream=bool(stream))
-    else:
-        call = Call(headers={"anthropic-version": "2023-06-01"} if client == A else {})
-        if stream:
-            whole["stream"] = True
-    return PROTOCOLS[client].parse_request(loads(dumps(whole)), call, SEAL)
+@cache
+def cases() -> tuple[Case, ...]:
+    """All of the corpus, in order."""
+    return tuple(
+        Case(protocol, path.name.removesuffix(".meta.yaml"))
+        for protocol in NAMES
+        for path in sorted((CORPUS / protocol).glob("*.meta.yaml"))
+    )
 
 
-def cross(
-    client: str,
-    upstream: str,
-    body: dict[str, Any],
-    *,
-    mode: Mode = Mode.MAX_COMPAT,
-    stream: bool = False,
-    check: bool = True,
-    **profile: Any,
-) -> Crossed:
-    """Translate a client's request for an upstream, and check it as the provider would."""
-    request = parse(client, body, stream=stream)
+def parse(case: Case) -> ir.Request:
+    """A case's request in the hub."""
+    body, meta = case.request, case.meta
+    assert body is not None
+    return parse_body(case.protocol, body, meta.get("headers") or {}, meta.get("operation"))
+
+
+def parse_body(
+    protocol: str,
+    body: JsonObject,
+    headers: dict[str, str] | None = None,
+    operation: str | None = None,
+) -> ir.Request:
+    """A client's body in the hub."""
+    call = Call(
+        model="m" if protocol == "gemini" else None,
+        stream=False if protocol == "gemini" else None,
+        headers=headers or {},
+        operation=Operation(operation or "generate"),
+    )
+    return PROTOCOLS[protocol].parse_request(body, call, SEAL)
+
+
+def render(
+    request: ir.Request, upstream: str, mode: Mode = Mode.MAX_COMPAT
+) -> tuple[Rendered, Losses]:
+    """The request for an upstream of which nothing is known."""
     losses = Losses(mode)
-    model = UPSTREAM_MODEL[upstream]
-    target = Target(provider="p", model=model, profile=ModelProfile(**profile))
-    rendered = PROTOCOLS[upstream].render_request(request, target, losses)
-    if check:
-        validate(upstream, model, loads(dumps(rendered.body)), dict(rendered.headers))
-    return Crossed(rendered.body, rendered.reading, losses.degradations, request, body)
+    target = Target(provider="up", model="up-model")
+    return PROTOCOLS[upstream].render_request(request, target, losses), losses
 
 
-def validate(protocol: str, model: str, body: dict[str, Any], headers: dict[str, str]) -> None:
-    """What the strict fake says about a body; a Rejection fails the test with the provider's words."""
-    path = PROTOCOLS[protocol].upstream_path(Operation.GENERATE, model, stream=False)
-    request = Request("POST", path, {}, headers, (), b"")
-    DIALECTS[protocol].validate(body, model, request, "create")
+def asked(client: str, upstream: str, name: str) -> tuple[Reading, Writing]:
+    """How the answer to this case's request is read and written; where a client cannot ask it, to its text case."""
+    for case in (Case(client, name), Case(client, "text")):
+        body = case.request
+        if body is None:
+            continue
+        request = parse(case)
+        try:
+            reading = render(request, upstream)[0].reading
+        except GatewayError:
+            continue
+        return reading, Writing(
+            request=request, model="shown", now_s=NOW_S, raw=body, seal=SEAL, request_id="req_1"
+        )
+    raise AssertionError(f"{client} has no text case")
 
 
-def answer(
-    upstream: str, client: str, body: dict[str, Any], asked: Crossed | None = None
-) -> tuple[dict[str, Any], Losses]:
-    """A provider's whole answer as the client gets it."""
-    reading = asked.reading if asked else Reading(provider="p", model="m")
-    losses = Losses(Mode.MAX_COMPAT, Side.RESPONSE)
-    response = PROTOCOLS[upstream].parse_response(loads(dumps(body)), reading, losses)
+def whole(upstream: str, client: str, body: JsonObject, name: str) -> tuple[JsonObject, Losses]:
+    """An upstream's whole answer in a client's words."""
+    reading, writing = asked(client, upstream, name)
+    losses = Losses(side=Side.RESPONSE)
+    response = PROTOCOLS[upstream].parse_response(body, reading, losses)
     response = filter_response(response, reading, losses)
-    return PROTOCOLS[client].render_response(response, _writing(client, asked), losses), losses
+    return PROTOCOLS[client].render_response(response, writing, losses), losses
 
 
-def hub_answer(upstream: str, body: dict[str, Any]) -> ir.Response:
-    """A provider's whole answer in the hub."""
-    reading = Reading(provider="p", model="m")
-    return PROTOCOLS[upstream].parse_response(loads(dumps(body)), reading, Losses())
+def events_of(
+    upstream: str, pieces: Iterable[bytes], reading: Reading, losses: Losses | None = None
+) -> list[ir.StreamEvent]:
+    """The filtered hub events of an upstream's stream."""
+    collected = losses or Losses(side=Side.RESPONSE)
+    decoder = PROTOCOLS[upstream].decoder(reading, collected)
+    raw = [event for piece in pieces for event in decoder.feed(piece)]
+    raw += decoder.close()
+    chain = filters_for(reading, collected)
+    return [made for event in raw for made in run(chain, event)]
 
 
-def stream(
-    upstream: str, client: str, data: bytes | Iterable[bytes], asked: Crossed | None = None
-) -> list[dict[str, Any]]:
-    """A provider's stream as the client's events; the hub's grammar is checked in between."""
-    reading = asked.reading if asked else Reading(provider="p", model="m", stream=True)
-    losses = Losses(Mode.MAX_COMPAT, Side.RESPONSE)
-    decoder = PROTOCOLS[upstream].decoder(reading, losses)
-    encoder = PROTOCOLS[client].encoder(_writing(client, asked, stream=True), losses)
-    events: list[ir.StreamEvent] = []
-    for piece in [data] if isinstance(data, bytes) else data:
-        events += decoder.feed(piece)
-    events += decoder.close()
-    chain = filters_for(reading, losses)
-    events = [out for event in events for out in run(chain, event)]
-    grammar, out = Grammar(), b""
-    for event in events:
-        grammar.advance(event)
-        out += encoder.encode(event)
-    assert grammar.ended
-    return events_of(out)
-
-
-def events_of(data: bytes) -> list[dict[str, Any]]:
-    """The JSON events of an SSE body, without `[DONE]`."""
-    parser = SseParser()
-    frames = [*parser.feed(data), *parser.close()]
-    return [loads(frame.data) for frame in frames if frame.data not in (b"", b"[DONE]")]
-
-
-def folded(upstream: str, data: bytes) -> ir.Response:
-    """A provider's stream, folded in the hub."""
-    decoder = PROTOCOLS[upstream].decoder(Reading(provider="p", model="m", stream=True), Losses())
-    folder = Folder()
-    for event in (*decoder.feed(data), *decoder.close()):
-        folder.add(event)
-    return folder.response()
-
-
-def sse(*payloads: dict[str, Any], done: bool = False) -> bytes:
-    """Payloads as SSE frames; those with a `type` are named by it."""
-    frames = [
-        event_frame(payload["type"], payload)
-        if "type" in payload
-        else b"data: " + dumps(payload) + b"\n\n"
-        for payload in payloads
-    ]
-    return b"".join(frames) + (b"data: [DONE]\n\n" if done else b"")
-
-
-def _writing(client: str, asked: Crossed | None, *, stream: bool = False) -> Writing:
-    request = asked.request if asked else parse(client, TEXTS[client], stream=stream)
-    raw = {"model": "m", **(asked.raw if asked else TEXTS[client])}
-    return Writing(request=request, model="shown", now_s=1794000000, raw=raw, seal=SEAL)
+def streamed(
+    upstream: str, client: str, pieces: Iterable[bytes], name: str
+) -> tuple[bytes, Losses]:
+    """An upstream's stream in a client's words."""
+    reading, writing = asked(client, upstream, name)
+    losses = Losses(side=Side.RESPONSE)
+    encoder = PROTOCOLS[client].encoder(writing, losses)
+    events = events_of(upstream, pieces, reading, losses)
+    return b"".join(encoder.encode(event) for event in events), losses

@@ -184,7 +184,8 @@ class Failover:
         one.ended_s = now_s()
         if one.error is None:
             one.error = self._error_of(attempt, one)
-        exchange.error = one.error
+        answered = attempt.flow.response is not None  # by another addon, in place of the error
+        exchange.error = None if answered else one.error
         self._picker.failed(exchange, one)
 
     def _error_of(self, attempt: Attempt, one: Try) -> GatewayError:
@@ -283,7 +284,10 @@ class Failover:
         exchange.error = None
         exchange.answered_s = now_s()
         if one.relay is not None:
-            response.stream = one.relay
+            recorder = exchange.recorder
+            response.stream = one.relay if recorder is None else recorder.around(one.relay)
+        elif exchange.recorder is not None and one.unary is not None:
+            exchange.recorder.whole(one.unary)
         self._picker.succeeded(exchange, one)
 
     def _answer_headers(

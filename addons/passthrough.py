@@ -11,6 +11,7 @@ from typing import Final
 from translators.wire import JsonObject, dumps
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_NO_PREVIOUS: Final = re.compile(rb'"previous_response_id"\s*:\s*null')
 _WHITESPACE: Final = b" \t\r\n"
 MODEL_FIELDS: Final = {"gemini": "modelVersion"}
 """The name of the model field in answers, where it is not `model`."""
@@ -103,6 +104,33 @@ class ModelRenamer:
 
 def _literal(data: bytes) -> bytes:
     return data.replace(b"\\", rb"\\")
+
+
+class PreviousId:
+    """Say `previous_response_id` in an answer of an upstream that was sent the earlier items instead.
+
+    Works on whole lines, as ModelRenamer does; b"" flushes.
+    """
+
+    def __init__(self, response_id: str) -> None:
+        self._replacement = b'"previous_response_id":' + dumps(response_id)
+        self._tail = b""
+
+    def __call__(self, data: bytes) -> bytes:
+        """Bytes with the id that the client sent, as many as are ready."""
+        if not data:
+            tail, self._tail = self._tail, b""
+            return self.whole(tail)
+        data = self._tail + data
+        end = data.rfind(b"\n") + 1
+        self._tail = data[end:]
+        return self.whole(data[:end])
+
+    def whole(self, body: bytes) -> bytes:
+        """A complete piece with the id that the client sent."""
+        if b'"previous_response_id"' not in body:
+            return body
+        return _NO_PREVIOUS.sub(lambda _found: self._replacement, body)
 
 
 def swap_answer_model(body: bytes, field: str, upstream_model: str, client_model: str) -> bytes:

@@ -12,8 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from addons.counting import counted_body, quick_estimate
 from addons.exchange import Candidate, Exchange, Try
-from addons.passthrough import MODEL_FIELDS, ModelRenamer, swap_answer_model, swap_model
+from addons.passthrough import (
+    MODEL_FIELDS,
+    ModelRenamer,
+    PreviousId,
+    swap_answer_model,
+    swap_model,
+)
 from addons.payload import finish_passed, finish_rendered
 from addons.relay import EventSink, PassingRelay, Relay, TranslatingRelay
 from translators import PROTOCOLS, ir
@@ -29,6 +36,10 @@ from translators.sse import SseParser
 from translators.wire import JsonObject, JsonSyntaxError, dumps, loads
 
 _BODY_HEADERS: Final = ("anthropic-version", "anthropic-beta")
+_SEALED: Final = re.compile(rb'"bGxtZz[AE]u')
+"""The beginning of an envelope, or of the mark of unsigned thinking, as a JSON string."""
+_SIDE: Final = (Operation.COUNT_TOKENS, Operation.COMPACT)
+"""Operations that have an endpoint of their own upstream; only a client of the same protocol gets there."""
 _EVENT_STREAM: Final = re.compile(r"^\s*text/event-stream\b", re.IGNORECASE)
 HEARTBEATS: Final[Mapping[str, bytes]] = {
     "openai_chat": b": keep-alive\n\n",
@@ -65,6 +76,7 @@ class Translate:
                 model=exchange.endpoint.model or exchange.model,
                 stream=exchange.endpoint.stream,
                 headers={k: v for k, v in exchange.headers.items() if k in _BODY_HEADERS},
+                operation=exchange.endpoint.operation or Operation.GENERATE,
             )
             request = exchange.translator.parse_request(exchange.body, call, self.seal)
             if request.protocol == "openai_chat":
@@ -76,17 +88,32 @@ class Translate:
         """The request of one attempt; fills the attempt's `reading` unless the bytes pass."""
         candidate = attempt.candidate
         upstream = PROTOCOLS[candidate.protocol]
-        path = upstream_path(candidate, upstream, attempt.stream)
         native = candidate.protocol == exchange.endpoint.protocol
         if native and candidate.reasoning is None and not must_translate(exchange):
             attempt.reading = None
-            passed = finish_passed(exchange, candidate, attempt.losses)
-            body = self._passed(exchange, candidate) if passed is None else passed
-            return Outgoing(path=path, body=body, headers={})
+            return self._passing_request(exchange, attempt, upstream)
+        path = upstream_path(candidate, upstream, attempt.stream)
         rendered = self._render(exchange, attempt, upstream, profile)
         attempt.reading = rendered.reading
         body = finish_rendered(exchange, candidate, rendered.body)
         return Outgoing(path=path, body=body, headers=rendered.headers)
+
+    def _passing_request(self, exchange: Exchange, attempt: Try, upstream: Translator) -> Outgoing:
+        candidate = attempt.candidate
+        operation = exchange.endpoint.operation
+        body: bytes | None = None
+        if operation in _SIDE:
+            usual = upstream.upstream_path(operation, candidate.wire_model, False)
+            path = candidate.endpoint.path(operation.value, candidate.wire_model, usual)
+            if operation is Operation.COUNT_TOKENS:
+                body = counted_body(exchange, candidate)
+        else:
+            path = upstream_path(candidate, upstream, attempt.stream)
+        if body is None:
+            body = finish_passed(exchange, candidate, attempt.losses)
+        if body is None:
+            body = self._passed(exchange, candidate)
+        return Outgoing(path=path, body=body, headers={})
 
     def _passed(self, exchange: Exchange, candidate: Candidate) -> bytes:
         if exchange.endpoint.model is not None:  # Gemini names the model in the path
@@ -144,6 +171,8 @@ class Translate:
         if upstream_model != exchange.model:
             field = MODEL_FIELDS.get(client.name, "model")
             steps.append(ModelRenamer(field, upstream_model, exchange.model))
+        if previous := previous_id(exchange):
+            steps.append(PreviousId(previous))
         if exchange.array_framing:
             steps.append(ArrayFraming())
         probe = Reading(provider=attempt.candidate.provider, model=upstream_model, stream=True)
@@ -167,12 +196,23 @@ class Translate:
             request=request,
             model=exchange.model,
             now_s=int(exchange.created_s),
-            raw=exchange.body,
+            raw=exchange.asked or exchange.body,
+            stored=exchange.recorder is not None,
             seal=self.seal,
             chat_reasoning=exchange.config.chat_reasoning,
-            input_tokens_estimate=exchange.input_estimate,
+            input_tokens_estimate=self._input_estimate(exchange, request),
             array_framing=exchange.array_framing,
         )
+
+    @staticmethod
+    def _input_estimate(exchange: Exchange, request: ir.Request) -> int | None:
+        """Claude Code reads the input's size from the first event; most other protocols tell it in the last."""
+        current = exchange.current
+        if exchange.translator.name != "anthropic" or not exchange.stream or current is None:
+            return None
+        if exchange.input_estimate is None:
+            exchange.input_estimate = quick_estimate(request, current.candidate.protocol)
+        return exchange.input_estimate
 
     def unary(self, exchange: Exchange, attempt: Try, content_type: str, body: bytes) -> bytes:
         """A whole answer for the client, whichever way the upstream chose to answer.
@@ -185,7 +225,9 @@ class Translate:
             payload = _json_object(body)
             self._refuse_disguised(upstream, payload, attempt)
             attempt.usage = upstream.usage(payload)
-            return self._renamed(exchange, attempt, body)
+            body = self._renamed(exchange, attempt, body)
+            previous = previous_id(exchange)
+            return PreviousId(previous).whole(body) if previous else body
         response = self._read_whole(exchange, attempt, upstream, body, streamed=streamed)
         attempt.response = response
         attempt.usage = response.usage
@@ -322,9 +364,20 @@ def upstream_path(candidate: Candidate, upstream: Translator, stream: bool) -> s
     return endpoint.path("stream" if stream and streams_apart else "generate", model, usual)
 
 
+def previous_id(exchange: Exchange) -> str | None:
+    """The earlier response whose items were put into the request."""
+    return exchange.asked.get("previous_response_id") if exchange.asked is not None else None
+
+
 def must_translate(exchange: Exchange) -> bool:
-    """Whether the hub is needed although both sides speak the same protocol (a script edited the request)."""
-    return exchange.hub_edited
+    """Whether the hub is needed although both sides speak the same protocol.
+
+    So it is when a script edited the request, for legacy completions, which become a chat, and when the history
+    holds what this gateway wrote for an upstream of another protocol: sealed reasoning that no provider can verify.
+    """
+    if exchange.hub_edited or exchange.endpoint.operation is Operation.LEGACY_COMPLETION:
+        return True
+    return _SEALED.search(exchange.raw) is not None
 
 
 def _tenant(exchange: Exchange) -> str:

@@ -32,7 +32,8 @@ def free_port() -> int:
 class Gateway:
     """`with Gateway({...}) as gate`: `gate.url`, `gate.key`, `gate.log`; fails the test on a crash in the log.
 
-    `config` gets a client key unless it has one, and quick retries unless it says otherwise.
+    `config` gets a client key unless it has one, and quick retries unless it says otherwise. `state` is what outlives
+    a restart.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Gateway:
         scripts: tuple[Path, ...] = (),
         program: str = "mitmdump",
         expect_crash: bool = False,
+        state: Path | None = None,
     ) -> None:
         self.config = {
             "client_keys": [{"name": "test", "key": KEY}],
+            "token_encoding": None,  # nothing may be fetched from outside
             "retry": {"backoff": {"first_s": 0.01, "max_s": 0.05}, "max_wait_s": 0.5},
             **config,
         }
@@ -60,6 +63,7 @@ class Gateway:
         self.home = Path(self._directory.name)
         self.config_file = self.home / "llmgate.yaml"
         self.log_file = self.home / "log"
+        self.state = state or self.home / "state"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -82,7 +86,7 @@ class Gateway:
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(self.home),
-            "LLMGATE_HOME": str(self.home / "state"),
+            "LLMGATE_HOME": str(self.state),
             "PYTHONUNBUFFERED": "1",
         }
         with self.log_file.open("wb") as log:

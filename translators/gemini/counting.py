@@ -26,6 +26,16 @@ def count_body(body: JsonObject, model: str, *, vertex: bool = False) -> JsonObj
     return {"generateContentRequest": {"model": name, **fields}}
 
 
+def forwarded(body: JsonObject, model: str) -> JsonObject:
+    """A client's own count body for another model: the wrapped form names it once more; the same object if bare."""
+    for key in ("generateContentRequest", "generate_content_request"):
+        wrapped = body.get(key)
+        if isinstance(wrapped, dict):
+            name = model if "/" in model else f"models/{model}"
+            return {**body, key: {**wrapped, "model": name}}
+    return body
+
+
 def parse_count(body: Json) -> int | None:
     """The total of an upstream's count, None when it names none (zero is left out on the wire)."""
     if not isinstance(body, dict):

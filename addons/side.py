@@ -1,0 +1,218 @@
+"""What clients ask for beside answers: token counts, legacy completions, compactions, stored responses.
+
+Prepares such requests so that the engine carries them like any other, and answers by itself what no upstream has to
+be asked for. The words of the protocols are in `translators/`; counting and storing are in files beside this one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import parse_qs
+
+from mitmproxy import http
+
+from addons.admission import refuse
+from addons.answers import REQUEST_ID_HEADER, json_response
+from addons.contract import Attempt
+from addons.counting import ANSWERS, Counting
+from addons.exchange import Exchange, Exchanges, now_s
+from addons.guard import fail_closed
+from addons.headers import degraded_header
+from addons.recorder import Recorder
+from addons.snapshot import ConfigHolder
+from addons.stored import ResponseStore, StoredResponse
+from addons.translate import Translate, must_translate
+from translators.base import Operation
+from translators.errors import ErrorKind, GatewayError, invalid
+from translators.losses import Degradation
+from translators.openai_chat.completions import COMPLETIONS
+from translators.openai_responses import stored
+from translators.openai_responses.compaction import COMPACTION
+from translators.openai_responses.side import without_envelopes
+from translators.wire import JsonObject, dumps
+
+RESPONSES: Final = "openai_responses"
+NO_COUNTER: Final = frozenset({404, 405, 501})
+"""What an upstream says that speaks the protocol and has no endpoint for counts."""
+
+
+class Side:
+    """Stands behind the Router: an exchange has its candidates."""
+
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        configs: ConfigHolder,
+        translate: Translate,
+        counting: Counting | None = None,
+        store: ResponseStore | None = None,
+    ) -> None:
+        self._exchanges = exchanges
+        self._configs = configs
+        self._translate = translate
+        self._counting = counting or Counting()
+        self._store = store or ResponseStore()
+
+    def running(self) -> None:
+        """Look for an encoding in the background."""
+        encoding = self._configs.current.token_encoding
+        if encoding is not None:
+            self._counting.start(encoding)
+
+    async def done(self) -> None:
+        """Stop looking."""
+        await self._counting.stop()
+
+    @fail_closed
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Prepare or answer what is not a plain generation."""
+        exchange = self._exchanges.get(flow)
+        if exchange is None:
+            return
+        match exchange.endpoint.operation:
+            case Operation.GENERATE if exchange.endpoint.protocol == RESPONSES:
+                self._continue(exchange)
+                self._record(exchange)
+            case Operation.COUNT_TOKENS:
+                self._continue(exchange)
+                if not _is_native(exchange) or must_translate(exchange):
+                    flow.response = await self._count(exchange)
+            case Operation.LEGACY_COMPLETION:
+                exchange.translator = COMPLETIONS
+            case Operation.COMPACT:
+                self._continue(exchange)
+                exchange.stream = False
+                exchange.translator = COMPACTION
+            case Operation.RESPONSE_ITEM:
+                flow.response = self._item(exchange, flow.request)
+            case _:
+                pass
+
+    async def llm_attempt_failed(self, attempt: Attempt) -> None:
+        """Count here where the upstream has no counter (pitfalls CNT-01)."""
+        flow, response = attempt.flow, attempt.response
+        exchange = self._exchanges.get(flow)
+        if exchange is None or exchange.endpoint.operation is not Operation.COUNT_TOKENS:
+            return
+        if flow.response is None and response is not None and response.status_code in NO_COUNTER:
+            try:
+                flow.response = await self._count(exchange)
+            except GatewayError as error:
+                refuse(self._exchanges, flow, error)
+
+    def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
+        """Answer with an error."""
+        refuse(self._exchanges, flow, error)
+
+    # -- counts
+
+    async def _count(self, exchange: Exchange) -> http.Response:
+        request = self._translate.hub_request(exchange)
+        protocol = exchange.candidates[0].protocol
+        tokens = await self._counting.count(request, protocol)
+        answer = json_response(ANSWERS[exchange.endpoint.protocol](tokens))
+        answer.headers[REQUEST_ID_HEADER] = exchange.id
+        if exchange.config.headers.degraded:
+            reason = f"counted by the gateway ({self._counting.name})"
+            lost = Degradation(path="$", reason=reason)
+            answer.headers["x-llmgate-degraded"] = degraded_header((lost,))
+        return answer
+
+    # -- stored responses
+
+    def _continue(self, exchange: Exchange) -> None:
+        """Put the items of an earlier response, and those that are referred to, into the request itself."""
+        if exchange.endpoint.protocol != RESPONSES:
+            return
+        asked = body = exchange.body
+        previous = body.get("previous_response_id")
+        if isinstance(previous, str) and previous:
+            entry = self._store.get(_tenant(exchange), previous, now_s())
+            if entry is not None:
+                body = stored.inlined(body, entry.conversation)
+            elif not _is_native(exchange):
+                raise stored.previous_not_found(previous)
+        body = self._with_references(exchange, body)
+        if body is not asked:
+            exchange.asked = asked
+        if _is_native(exchange):
+            body = without_envelopes(body, self._translate.seal)
+        if body is not asked:
+            exchange.body, exchange.raw = body, dumps(body)
+
+    def _with_references(self, exchange: Exchange, body: JsonObject) -> JsonObject:
+        items = body.get("input")
+        if not isinstance(items, list) or not any(map(_is_reference, items)):
+            return body
+        tenant, now = _tenant(exchange), now_s()
+        found = [
+            (self._store.item(tenant, item["id"], now) or item) if _is_reference(item) else item
+            for item in items
+        ]
+        return {**body, "input": found}
+
+    def _record(self, exchange: Exchange) -> None:
+        """Have the answer kept, unless the client says that it never comes back."""
+        if exchange.body.get("store") is False:
+            return
+        items = tuple(stored.input_items(exchange.body.get("input")))
+        tenant = _tenant(exchange)
+
+        def keep(response: JsonObject) -> None:
+            self._store.put(tenant, response, items, now_s())
+
+        exchange.recorder = Recorder(keep)
+
+    def _item(self, exchange: Exchange, request: http.Request) -> http.Response:
+        wanted, tenant = exchange.endpoint.item or "", _tenant(exchange)
+        entry = self._store.get(tenant, wanted, now_s())
+        if entry is None:
+            raise stored.not_found(wanted)
+        query = parse_qs(request.path.partition("?")[2])
+        match exchange.endpoint.action, request.method:
+            case "input_items", _:
+                return json_response(_page(entry, query))
+            case "cancel", _:
+                raise GatewayError(
+                    ErrorKind.INVALID_REQUEST,
+                    "only background responses can be cancelled, and this one is complete",
+                )
+            case _, "DELETE":
+                self._store.delete(tenant, wanted)
+                return json_response(stored.deleted(wanted))
+            case _:
+                if query.get("stream", ["false"])[0].lower() == "true":
+                    raise invalid("stream", "false: a stored response is not streamed again", True)
+                return json_response(entry.body)
+
+
+def _is_native(exchange: Exchange) -> bool:
+    """Whether the first candidate is asked in the client's own protocol."""
+    first = exchange.candidates[0] if exchange.candidates else None
+    return first is not None and first.protocol == exchange.endpoint.protocol
+
+
+def _tenant(exchange: Exchange) -> str:
+    """Whose responses these are: a namespace and the client key in it."""
+    name = exchange.principal.name if exchange.principal is not None else ""
+    return f"{exchange.endpoint.namespace or ''}/{name}"
+
+
+def _is_reference(item: object) -> bool:
+    return (
+        isinstance(item, dict)
+        and item.get("type") == "item_reference"
+        and isinstance(item.get("id"), str)
+    )
+
+
+def _page(entry: StoredResponse, query: dict[str, list[str]]) -> JsonObject:
+    limit = query.get("limit", ["20"])[0]
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= stored.MAX_LISTED):
+        raise invalid("limit", f"a number from 1 to {stored.MAX_LISTED}", limit)
+    return stored.list_items(
+        entry.listed(),
+        limit=int(limit),
+        after=query.get("after", [None])[0],
+        ascending=query.get("order", ["desc"])[0] == "asc",
+    )

@@ -62,6 +62,8 @@ def both(client: openai.OpenAI, **request: Any) -> Response:
     assert text == last.output_text
     done = [event.item for event in heard if event.type == "response.output_item.done"]
     assert done == last.output
+    if last.status == "incomplete":
+        return unary  # the SDK's helper accepts nothing but completed answers
     with client.responses.stream(**request) as stream:
         final = stream.until_done().get_final_response()
     same(unary, final)
@@ -101,6 +103,15 @@ def test_calls_are_run_and_answered(
     accepted(fake)
 
 
+_KINDS = {
+    "chat": ["message", "function_call"],
+    "responses": ["reasoning", "message", "function_call"],
+    "claude": ["reasoning", "message", "function_call"],
+    "gemini": ["reasoning", "message", "reasoning", "function_call"],
+}
+"""Chat has no word for reasoning; Gemini signs the call, so that what it signed stands before it."""
+
+
 def test_reasoning_survives_two_tool_steps(
     client: openai.OpenAI, fake: FakeProvider, up: str
 ) -> None:
@@ -115,7 +126,7 @@ def test_reasoning_survives_two_tool_steps(
     for _step in range(2):
         answer = both(client, input=history, **request)
         kinds = [item.type for item in answer.output]
-        assert kinds == [*(["reasoning"] if up != "chat" else []), "message", "function_call"]
+        assert kinds == _KINDS[up]
         history += answer.output
         call = answer.output[-1]
         history.append({"type": "function_call_output", "call_id": call.call_id, "output": "4 C"})
@@ -256,7 +267,7 @@ def test_logprobs_are_asked_for(client: openai.OpenAI, fake: FakeProvider, up: s
         pytest.param({"type": "text"}, (), id="text"),
         pytest.param(
             {"type": "grammar", "syntax": "lark", "definition": 'start: "SELECT" /.+/'},
-            ("claude", "gemini"),
+            ("chat", "claude", "gemini"),
             id="a grammar",
         ),
     ],
@@ -296,19 +307,14 @@ def test_a_cut_stream_ends_in_a_failure(
     client: openai.OpenAI, fake: FakeProvider, up: str, how: str
 ) -> None:
     fake.play("cut", times=0, after=6, how=how)
-    if up == "responses":  # it passes: whatever has not begun ends as the SDK sees fit
-        with pytest.raises(openai.APIError):
-            last = events(client, model=f"{up}/m", input="Hi")[-1]
-            assert last.type == "response.failed"
-            raise openai.APIError("failed", None, body=None)  # type: ignore[arg-type]
-        return
-    assert events(client, model=f"{up}/m", input="Hi")[-1].type == "response.failed"
+    last = events(client, model=f"{up}/m", input="Hi")[-1]
+    assert last.type in ("response.failed", "error")
 
 
 def test_an_error_in_the_stream_is_a_failure(
     client: openai.OpenAI, fake: FakeProvider, up: str
 ) -> None:
-    fake.play("error-mid", times=0, after=6)
+    fake.play("error-mid", times=0, after=6, status=500)
     last = events(client, model=f"{up}/m", input="Hi")[-1]
     assert last.type == "response.failed"
     assert last.response.error.code == "server_error"
@@ -337,7 +343,7 @@ def test_rate_limited(client: openai.OpenAI, fake: FakeProvider, up: str, stream
             "strict",
             {"text": {"verbosity": "low"}},
             "text.verbosity",
-            ("responses", "chat"),
+            ("responses",),
             id="strict: verbosity",
         ),
         pytest.param(
@@ -358,8 +364,8 @@ def test_rate_limited(client: openai.OpenAI, fake: FakeProvider, up: str, stream
                     }
                 ]
             },
-            "tools[0].format",
-            ("responses", "chat"),
+            "tools[0]",
+            ("responses",),
             id="balanced: a grammar",
         ),
     ],

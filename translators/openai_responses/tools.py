@@ -49,6 +49,12 @@ _HOSTED_LOSS: Final[Mapping[ir.HostedKind, Loss]] = {
 }
 """What it costs to leave a hosted tool out; MEANING for all others."""
 
+_CHOICE_TYPE: Final = {
+    "web_search": "web_search_preview",
+    "web_search_2025_08_26": "web_search_preview",
+}
+"""Tools that a choice names by another word than their declaration."""
+
 _CHOOSABLE: Final = frozenset(
     {
         ir.HostedKind.WEB_SEARCH,
@@ -465,7 +471,8 @@ class ToolWriter:
 
     def _hosted_choice(self, choice: ir.ToolChoice) -> Json:
         if choice.hosted in _CHOOSABLE and choice.hosted in self._hosted:
-            return {"type": self._hosted[choice.hosted]}
+            declared = self._hosted[choice.hosted]
+            return {"type": _CHOICE_TYPE.get(declared, declared)}
         self._losses.give_up(
             Loss.MEANING, choice.path, "the hosted tool that must be called is not available here"
         )

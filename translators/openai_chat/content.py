@@ -35,6 +35,8 @@ _AUDIO_FORMATS: Final[Mapping[str, str]] = {
     "audio/mpeg": "mp3",
 }
 _MARK_TTLS: Final[Mapping[str, str]] = {"5m": "30m", "1h": "30m", "30m": "30m", "12h": "12h"}
+_LONG_TTLS: Final[Mapping[str, str]] = {"1h": "1h", "30m": "1h", "12h": "1h"}
+"""The `ttl` of a `cache_control`; its default is five minutes."""
 
 MAX_MARKS: Final = 3
 """Cache breakpoints beside the automatic one."""
@@ -229,7 +231,12 @@ class Writer:
                 assert_never(part)
 
     def _mark(self, wire: JsonObject, part: ir.Text | ir.Image | ir.Document) -> JsonObject:
-        if part.cache is not None and id(part) in self._marks:
+        if part.cache is None or id(part) not in self._marks:
+            return wire
+        if self.target.profile.cache_control_parts:
+            long = _LONG_TTLS.get(part.cache.ttl or "")
+            wire["cache_control"] = {"type": "ephemeral", **({"ttl": long} if long else {})}
+        else:
             mark: JsonObject = {"mode": "explicit"}
             ttl = _MARK_TTLS.get(part.cache.ttl or "")
             wire["prompt_cache_breakpoint"] = mark if ttl is None else mark | {"ttl": ttl}

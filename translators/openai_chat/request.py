@@ -355,7 +355,7 @@ def _cache_marks(
         if isinstance(part, ir.Text | ir.Image | ir.Document) and part.cache is not None
     ]
     kept: list[ir.Part] = []
-    if target.profile.cache_marks:
+    if target.profile.cache_marks or target.profile.cache_control_parts:
         kept = [part for message, part in marked if message.role is not ir.Role.ASSISTANT]
         kept = kept[-MAX_MARKS:]
     chosen = frozenset(id(part) for part in kept)

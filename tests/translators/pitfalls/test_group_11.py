@@ -1,0 +1,164 @@
+"""Pitfalls, group 11: structured output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.pitfalls import TEXTS, A, C, G, R, cross
+from translators.errors import GatewayError
+from translators.losses import Mode
+
+STRICT = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+OPTIONAL = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "note": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+TOOL = {
+    "type": "function",
+    "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def chat(schema: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    """A Chat request for JSON."""
+    wanted: dict[str, Any] = {"type": "json_object"}
+    if schema is not None:
+        wanted = {
+            "type": "json_schema",
+            "json_schema": {"name": "place", "schema": schema, "strict": True},
+        }
+    return {**TEXTS[C], "response_format": wanted, **more}
+
+
+def responses(schema: dict[str, Any] | None) -> dict[str, Any]:
+    """A Responses request for JSON."""
+    wanted: dict[str, Any] = {"type": "json_object"}
+    if schema is not None:
+        wanted = {"type": "json_schema", "name": "place", "schema": schema, "strict": True}
+    return {"input": "Answer in JSON.", "text": {"format": wanted}}
+
+
+def test_out_01_flat_becomes_nested() -> None:
+    body = cross(R, C, responses(STRICT)).body
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "place", "schema": STRICT, "strict": True},
+    }
+
+
+def test_out_01_nested_becomes_flat() -> None:
+    body = cross(C, R, chat(STRICT)).body
+    assert body["text"]["format"] == {
+        "type": "json_schema",
+        "name": "place",
+        "schema": STRICT,
+        "strict": True,
+    }
+
+
+@pytest.mark.parametrize(("client", "make"), [(C, chat), (R, responses)], ids=["chat", "responses"])
+def test_out_02_gemini_gets_a_type_and_only_with_a_schema_a_schema(client: str, make: Any) -> None:
+    config = cross(client, G, make(STRICT)).body["generationConfig"]
+    assert config["responseMimeType"] == "application/json"
+    schema = config["responseJsonSchema"]
+    assert schema["properties"] == {"city": {"type": "string"}}
+    assert schema["required"] == ["city"]
+    config = cross(client, G, make(None)).body["generationConfig"]
+    assert config["responseMimeType"] == "application/json"
+    assert not {"responseJsonSchema", "responseSchema"} & set(config)
+
+
+def test_out_02_a_gemini_without_json_schema_gets_its_own_flavour() -> None:
+    config = cross(C, G, chat(STRICT), openapi_schemas=True).body["generationConfig"]
+    assert config["responseSchema"]["type"] == "OBJECT"
+    assert "responseJsonSchema" not in config
+    assert "additionalProperties" not in config["responseSchema"]
+
+
+@pytest.mark.parametrize("upstream", [C, R])
+def test_out_03_an_optional_property_stays_optional(upstream: str) -> None:
+    asked = {"output_config": {"format": {"type": "json_schema", "schema": OPTIONAL}}}
+    crossed = cross(A, upstream, asked)
+    if upstream == C:
+        wanted = crossed.body["response_format"]["json_schema"]
+    else:
+        wanted = crossed.body["text"]["format"]
+    assert wanted["schema"]["required"] == ["city"]
+    assert wanted["schema"]["properties"] == OPTIONAL["properties"]
+    assert not wanted.get("strict")
+    assert wanted["name"]
+
+
+@pytest.mark.parametrize("upstream", [C, R])
+def test_out_03_a_schema_that_fits_is_strict(upstream: str) -> None:
+    asked = {"output_config": {"format": {"type": "json_schema", "schema": STRICT}}}
+    text = cross(A, upstream, asked).text
+    assert '"strict":true' in text
+
+
+def test_out_04_native_where_it_is_supported() -> None:
+    body = cross(C, A, chat(STRICT)).body
+    assert body["output_config"]["format"]["type"] == "json_schema"
+    assert body["output_config"]["format"]["schema"]["required"] == ["city"]
+    assert "tools" not in body
+
+
+def test_out_04_elsewhere_the_schema_is_told_in_words_and_the_loss_is_recorded() -> None:
+    crossed = cross(C, A, chat(STRICT), json_schema=False)
+    assert "format" not in crossed.body.get("output_config", {})
+    assert '"city"' in crossed.body["system"][0]["text"]
+    assert "response_format" in crossed.lost
+    with pytest.raises(GatewayError):
+        cross(C, A, chat(STRICT), json_schema=False, mode=Mode.BALANCED)
+
+
+@pytest.mark.parametrize("client", [C, R])
+def test_out_06_tools_and_a_schema_on_an_older_gemini(client: str) -> None:
+    asked = chat(STRICT, tools=[TOOL])
+    if client == R:
+        flat = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
+        asked = {**responses(STRICT), "tools": [flat]}
+    crossed = cross(client, G, asked, schema_with_tools=False)
+    assert crossed.body["tools"]
+    config = crossed.body.get("generationConfig", {})
+    assert not {"responseMimeType", "responseJsonSchema", "responseSchema"} & set(config)
+    assert crossed.lost
+    kept = cross(client, G, asked, schema_with_tools=True).body
+    assert kept["generationConfig"]["responseMimeType"] == "application/json"
+
+
+@pytest.mark.parametrize("client", [R, A, G])
+def test_out_07_an_upstream_that_knows_json_but_no_schema(client: str) -> None:
+    asked = {
+        R: responses(STRICT),
+        A: {"output_config": {"format": {"type": "json_schema", "schema": STRICT}}},
+        G: {
+            **TEXTS[G],
+            "generationConfig": {
+                "responseMimeType": "application/json",
+                "responseJsonSchema": STRICT,
+            },
+        },
+    }[client]
+    crossed = cross(client, C, asked, json_schema=False)
+    assert crossed.body["response_format"] == {"type": "json_object"}
+    said = " ".join(str(message["content"]) for message in crossed.body["messages"])
+    assert '"city"' in said
+    assert "json" in said.lower()
+    assert crossed.lost
+
+
+def test_out_07_neither_of_them() -> None:
+    crossed = cross(R, C, responses(STRICT), json_schema=False, json_object=False)
+    assert "response_format" not in crossed.body
+    assert "city" in str(crossed.body["messages"])
+    assert crossed.lost

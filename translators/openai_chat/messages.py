@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final
 
-from translators import freeform, ir
+from translators import freeform, ids, ir
 from translators.arguments import arguments_text, with_error_mark
 from translators.base import Target
 from translators.errors import ErrorKind, GatewayError, invalid
@@ -343,10 +343,16 @@ class Conversation:
                 Loss.TELEMETRY, result.path, "a cache mark on a result was dropped"
             )
         text = with_error_mark(text, is_error=result.is_error)
-        self._wire.append({"role": "tool", "tool_call_id": result.call_id, "content": text})
+        self._wire.append(
+            {"role": "tool", "tool_call_id": self._call_id(result.call_id), "content": text}
+        )
         if attached:
             attached.insert(
-                0, {"type": "text", "text": f"[attached to tool result {result.call_id}]"}
+                0,
+                {
+                    "type": "text",
+                    "text": f"[attached to tool result {self._call_id(result.call_id)}]",
+                },
             )
         return attached
 
@@ -372,9 +378,17 @@ class Conversation:
                 wire["content"] = ""
         self._wire.append(wire)
 
+    def _call_id(self, call_id: str) -> str:
+        """The id as this upstream takes it: at most 64 characters (ID-06), or letters and digits of one length."""
+        length = self._target.profile.call_id_length
+        if length is None:
+            return ids.call_id("call_", call_id)
+        fits = len(call_id) == length and call_id.isascii() and call_id.isalnum()
+        return call_id if fits else ids.digest62("call", call_id, length=length)
+
     def _call(self, call: ir.ToolCall, state: ir.OpaqueState | None) -> JsonObject:
         name = self._names.wire(call.ref)
-        wire: JsonObject = {"id": call.call_id}
+        wire: JsonObject = {"id": self._call_id(call.call_id)}
         if call.kind is ir.ToolKind.CUSTOM and self._target.profile.custom_tools:
             wire |= {"type": "custom", "custom": {"name": name, "input": call.arguments}}
         elif call.kind is ir.ToolKind.CUSTOM:

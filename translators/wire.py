@@ -20,9 +20,10 @@ type JsonObject = dict[str, Any]
 
 LINE_SEPARATORS: Final = re.compile("[\u2028\u2029]")
 _HUGE_INTEGER: Final = re.compile(rb"(?:^|[\[:,\s-])\d{19,}\s*(?:[,\]}]|$)")
+_DIGITS: Final = re.compile(rb"\d+")
 _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _NINETEEN_DIGITS: Final = b"0" * 19
-"""Looked for first: it costs a tenth of the expression, and almost no text has so long a run of digits."""
+"""Looked for first: that costs a tenth of the expression, and almost no text has so long a run of digits."""
 
 
 class JsonSyntaxError(ValueError):
@@ -44,9 +45,21 @@ def loads(data: bytes | bytearray | str) -> Json:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return _tolerant_loads(raw)
-    if _NINETEEN_DIGITS in raw.translate(_DIGITS_TO_ZERO) and _HUGE_INTEGER.search(raw):
+    if _has_huge_integer(raw):
         return _tolerant_loads(raw)
     return value
+
+
+def _has_huge_integer(raw: bytes) -> bool:
+    """Whether a number may have 19 digits or more; only the long runs themselves are looked at closely."""
+    zeros = raw.translate(_DIGITS_TO_ZERO)
+    start = zeros.find(_NINETEEN_DIGITS)
+    while start >= 0:
+        if _HUGE_INTEGER.match(raw, max(start - 1, 0)):
+            return True
+        run = _DIGITS.match(raw, start)
+        start = zeros.find(_NINETEEN_DIGITS, run.end() if run else start + 1)
+    return False
 
 
 def _tolerant_loads(raw: bytes) -> Json:

@@ -119,10 +119,21 @@ def asked(client: str, upstream: str, name: str) -> tuple[Reading, Writing]:
             reading = render(request, upstream)[0].reading
         except GatewayError:
             continue
-        return reading, Writing(
-            request=request, model="shown", now_s=NOW_S, raw=body, seal=SEAL, request_id="req_1"
-        )
+        return reading, writing_for(request, body)
     raise AssertionError(f"{client} has no text case")
+
+
+def writing_for(request: ir.Request, body: JsonObject) -> Writing:
+    """How to write an answer to this request, with the gateway's defaults."""
+    return Writing(
+        request=request,
+        model="shown",
+        now_s=NOW_S,
+        raw=body,
+        seal=SEAL,
+        chat_reasoning="reasoning_content",
+        request_id="req_1",
+    )
 
 
 def whole(upstream: str, client: str, body: JsonObject, name: str) -> tuple[JsonObject, Losses]:

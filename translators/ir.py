@@ -138,6 +138,8 @@ class StateKind(StrEnum):
     GEMINI_SIGNATURE = "gemini.signature"
     CHAT_DETAILS = "openai_chat.details"
     """OpenRouter's `reasoning_details`, as compact JSON."""
+    CHAT_TEXT = "openai_chat.text"
+    """Nothing but the text (`reasoning_content`): only inside an envelope, the value is ""."""
     SUMMARY = "llmgate.summary"
     """The gateway's own: an emulated compaction. No upstream understands it."""
 

@@ -48,6 +48,14 @@ class Seal:
         mac = hmac.digest(self._key, signed, hashlib.sha256)
         return base64.b64encode(signed + mac).decode()
 
+    def wrap_text(self, text: str) -> str | None:
+        """The envelope of thoughts without state, None for "".
+
+        They are kept where a client keeps opaque values only, and are known for a stranger's when they come back.
+        """
+        state = ir.OpaqueState(kind=ir.StateKind.CHAT_TEXT, value="")
+        return self.wrap(ir.Reasoning(text=text, state=state)) if text else None
+
     @staticmethod
     def is_envelope(value: str) -> bool:
         """Whether this looks like an envelope (ours or another gateway's)."""

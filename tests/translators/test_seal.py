@@ -79,3 +79,14 @@ def test_no_text_raises(text: str) -> None:
 def test_a_short_key_is_refused() -> None:
     with pytest.raises(ValueError, match="16 bytes"):
         Seal(b"short")
+
+
+def test_thoughts_without_state_survive_a_client_that_drops_thoughts() -> None:
+    sealed = SEAL.wrap_text("Two calls.")
+    assert sealed is not None
+    assert Seal.is_envelope(sealed)
+    assert SEAL.unwrap(sealed) == ir.Reasoning(
+        text="Two calls.", state=ir.OpaqueState(kind=ir.StateKind.CHAT_TEXT, value="")
+    )
+    assert SEAL.wrap_text("") is None
+    assert Seal(b"another key of 16 bytes").unwrap(sealed) is None

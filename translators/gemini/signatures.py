@@ -59,9 +59,13 @@ def add_signature(parts: list[ir.Part], signed: ir.Reasoning) -> None:
 
 
 def signature_of(reasoning: ir.Reasoning, seal: Seal | None) -> str | None:
-    """What a Gemini client stores for a piece of reasoning: Gemini's own signature, or the envelope."""
+    """What a Gemini client stores for a piece of reasoning: Gemini's own signature, or the envelope.
+
+    Thoughts without state go along too: Gemini clients drop thoughts from their history, and some Chat upstreams
+    refuse a call whose reasoning does not come back.
+    """
     if reasoning.state is None:
-        return None
+        return seal.wrap_text(reasoning.text) if seal else None
     if reasoning.state.kind is ir.StateKind.GEMINI_SIGNATURE:
         return reasoning.state.value
     return seal.wrap(reasoning) if seal else None

@@ -256,15 +256,16 @@ class ItemWriter:
         return self.item_id(prefix, call.item_id, index), self._calls.take(upstream)
 
     def encrypted(self, reasoning: ir.Reasoning) -> str | None:
-        """What the client keeps for us: this protocol's own state bare, any other in an envelope."""
+        """What the client keeps for us: this protocol's own state bare, any other in an envelope.
+
+        Thoughts without state get one too: a bare item would be taken for one of the provider's own (RSN-07).
+        """
         state = reasoning.state
-        if state is None:
-            return None
-        if state.protocol == PROTOCOL:
+        if state is not None and state.protocol == PROTOCOL:
             return state.value
         if self._seal is None:
             return None
-        return self._seal.wrap(reasoning)
+        return self._seal.wrap_text(reasoning.text) if state is None else self._seal.wrap(reasoning)
 
     def annotation(self, citation: ir.Citation, text_length: int) -> JsonObject | None:
         """One annotation; a citation without a range covers the text so far."""

@@ -19,7 +19,7 @@ def play(
 ) -> agents.Run:
     """Run a client on a scenario; no request may have been refused, and all went to the upstream's protocol."""
     fake.play(scenario)
-    run = agents.CLIENTS[client](gateway, f"{upstream}/test-model", "Do the task please.", work)
+    run = agents.turn(client, gateway, f"{upstream}/test-model", "Do the task please.", work)
     requests = [(seen.path, seen.status, seen.reason) for seen in fake.record]
     assert run.code == 0, (run, requests)
     rejected = [seen.reason for seen in fake.record if seen.verdict != "accepted"]

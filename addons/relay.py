@@ -275,7 +275,9 @@ class PassingRelay(_Outcome):
         if failed:
             self.error = error
             # An event that was cut in the middle is closed off first, so that ours is read as one.
-            tail = (b"" if self._at_boundary else b"\n\n") + self._failure(error)
+            tail = (b"" if self._at_boundary else b"\n\n") + (
+                self._observer.failure(error) or self._failure(error)
+            )
         for step in self._steps:
             tail = (step(tail) if tail else b"") + step(b"")
         return [tail] if tail else []

@@ -195,6 +195,10 @@ class StreamObserver(Protocol):
         """Whether the protocol's terminal event (or its error event) went by."""
         ...
 
+    def failure(self, error: GatewayError) -> bytes:
+        """The error event that fits what went by; b"" = what `render_stream_error` makes will do."""
+        ...
+
 
 class Translator(Protocol):
     """One protocol: six conversions, errors, paths. Implemented by each package's `TRANSLATOR`."""

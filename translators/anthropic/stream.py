@@ -350,6 +350,10 @@ class AnthropicObserver:
         """See StreamObserver."""
         return self._ended
 
+    def failure(self, error: GatewayError) -> bytes:
+        """See StreamObserver: every error event of this protocol looks the same."""
+        return b""
+
     def _look(self, frame: Frame) -> None:
         data = frame.data
         if not any(marker in data for marker in _MARKERS):

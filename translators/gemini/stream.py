@@ -534,6 +534,10 @@ class GeminiObserver:
         """See StreamObserver."""
         return self._failed or self._finish_word is not None
 
+    def failure(self, error: GatewayError) -> bytes:
+        """See StreamObserver: every error event of this protocol looks the same."""
+        return b""
+
 
 def _chunk(data: bytes) -> JsonObject:
     """A frame's object, {} when it is none; the envelope of Code Assist is taken off."""

@@ -70,6 +70,10 @@ class ChatObserver:
         """`[DONE]`, an error, or a finish reason: not every server sends `[DONE]`."""
         return self._ended or self._reason is not None
 
+    def failure(self, error: GatewayError) -> bytes:
+        """See StreamObserver: every error event of this protocol looks the same."""
+        return b""
+
     def _look(self, data: bytes) -> None:
         try:
             chunk = loads(data)

@@ -18,7 +18,7 @@ from translators.errors import GatewayError
 from translators.ids import made_call_id
 from translators.losses import Losses
 from translators.openai_responses.content import parse_annotation, parse_annotations
-from translators.openai_responses.errors import failure_of, parse_error_object
+from translators.openai_responses.errors import failed_error, failure_of, parse_error_object
 from translators.openai_responses.items import reasoning_text
 from translators.openai_responses.output import (
     CALL_TYPES,
@@ -30,7 +30,7 @@ from translators.openai_responses.output import (
 )
 from translators.openai_responses.response import finish_reason
 from translators.openai_responses.snapshot import parse_usage
-from translators.sse import SseParser
+from translators.sse import SseParser, event_frame
 from translators.wire import Json, JsonObject, JsonSyntaxError, loads
 
 _SUMMARY: Final = "summary"
@@ -492,7 +492,8 @@ class Observer:
 
     def __init__(self) -> None:
         self._parser = SseParser()
-        self._calls = False
+        self._opening = b""
+        self._events = 0
         self._broken = False
         self._usage = ir.NO_USAGE
         self._finish: ir.FinishReason | None = None
@@ -519,10 +520,26 @@ class Observer:
             return
         try:
             for frame in self._parser.feed(data):
+                self._opening = self._opening or frame.data
+                self._events += 1
                 if _is_terminal(frame.event, frame.data):
                     self._take(loads(frame.data))
         except (GatewayError, JsonSyntaxError):
             self._broken = True
+
+    def failure(self, error: GatewayError) -> bytes:
+        """See StreamObserver: the response that was begun, as failed; b"" when none was."""
+        try:
+            opening = loads(self._opening)
+        except JsonSyntaxError:
+            return b""
+        begun = opening.get("response") if isinstance(opening, dict) else None
+        if not isinstance(begun, dict):
+            return b""
+        failed = {**begun, "status": "failed", "error": failed_error(error)}
+        kind = "response.failed"
+        payload = {"type": kind, "response": failed, "sequence_number": self._events}
+        return event_frame(kind, payload)
 
     def _take(self, payload: Json) -> None:
         if not isinstance(payload, dict) or payload.get("type") not in _TERMINAL:

@@ -21,6 +21,7 @@ from translators.errors import ErrorKind, GatewayError
 from translators.losses import Losses
 from translators.openai_responses import TRANSLATOR
 from translators.openai_responses.response import parse_response
+from translators.wire import loads
 
 Events = list[dict[str, Any]]
 ALL = [*STREAMS, *BROKEN]
@@ -572,3 +573,23 @@ def test_the_observer_reads_frames_without_names_and_survives_rubbish() -> None:
     broken = TRANSLATOR.observer()
     broken.feed(b"event: response.completed\ndata: {nope\n\n")
     assert not broken.ended
+
+
+def test_a_passed_stream_that_is_cut_fails_as_the_response_that_it_began() -> None:
+    """Pitfalls ERR-07: Codex reads `response.failed`, not a plain `error` event."""
+    observer = TRANSLATOR.observer()
+    cut = GatewayError(ErrorKind.UPSTREAM_CUT, "upstream stream ended early")
+    assert observer.failure(cut) == b""
+    observer.feed(sse([created(status="in_progress"), {"type": "response.in_progress"}]))
+    event, data = observer.failure(cut).strip().split(b"\n")
+    assert event == b"event: response.failed"
+    assert loads(data.removeprefix(b"data: ")) == {
+        "type": "response.failed",
+        "response": {
+            "id": "resp_1",
+            "model": "m",
+            "status": "failed",
+            "error": {"code": "server_error", "message": "upstream stream ended early"},
+        },
+        "sequence_number": 2,
+    }

@@ -114,8 +114,10 @@ class _Converter:
             return self.reference(node, depth)
         if node.get("nullable") is True and not self.is_openapi:
             node = nullable({key: value for key, value in node.items() if key != "nullable"})
-        node = _typed(node)
         kinds = types(node)
+        if not kinds:
+            node = _typed(node)
+            kinds = types(node)
         if not kinds and not self.has_shape(node):
             return self.anything(node)
         if self.must_split(kinds):
@@ -295,9 +297,9 @@ class _Converter:
             if value is False:
                 continue
             made[name] = self.node(value, depth + 1)
-            optional = name not in required and not allows_null(made[name])
-            if optional and self.dialect is Dialect.OPENAI_STRICT:
-                made[name] = nullable(made[name])
+            if self.dialect is Dialect.OPENAI_STRICT and name not in required:
+                if not allows_null(made[name]):
+                    made[name] = nullable(made[name])
         out["properties"] = made
 
     def close_object(self, node: JsonObject, out: JsonObject, notes: JsonObject) -> None:
@@ -498,9 +500,7 @@ _STEPS: Final[Mapping[str, _Step]] = {
 
 
 def _typed(node: JsonObject) -> JsonObject:
-    """The schema with a type, where its other keywords leave no doubt."""
-    if types(node):
-        return node
+    """A schema that names no type with one, where its other keywords leave no doubt."""
     kinds: list[str] = []
     if isinstance(values := node.get("enum"), list):
         kinds = list(dict.fromkeys(type_of_value(value) for value in values))

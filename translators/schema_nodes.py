@@ -187,7 +187,7 @@ def _repaired(node: Json, depth: int) -> Json:
         return node if isinstance(node, bool) else {}
     if depth > MAX_DEPTH:
         raise too_deep()
-    lifted = _lifted_required(node)
+    lifted = _lifted_required(node) if "properties" in node else None
     out: JsonObject = {}
     for key, value in node.items():
         if value is None and key not in _FREE_VALUES:
@@ -202,7 +202,7 @@ def _repaired(node: Json, depth: int) -> Json:
             value = value.lower()
         out[key] = value
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
-        if isinstance(flag := out.get(exclusive), bool):
+        if exclusive in out and isinstance(flag := out[exclusive], bool):
             del out[exclusive]
             if flag and bound in out:
                 out[exclusive] = out.pop(bound)

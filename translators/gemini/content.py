@@ -169,7 +169,7 @@ def _add_thought(text: str, signed: ir.Reasoning | None, path: str, parts: list[
 
 def _data_key(fields: ProtoFields) -> str | None:
     """The field that says what a part is, None for text; two of them are refused."""
-    keys = [key for key in _READERS if fields.any(key) is not None]
+    keys = [key for key in fields.raw if key in _READERS and fields.any(key) is not None]
     if len(keys) > 1:
         raise GatewayError(
             ErrorKind.INVALID_REQUEST,

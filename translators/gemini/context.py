@@ -62,7 +62,7 @@ class Context:
 
     def lose_if_set(self, fields: ProtoFields, key: str, loss: Loss) -> None:
         """Note a field unless it is absent or says nothing (protobuf's default values)."""
-        if not is_default(fields.any(key)):
+        if key in fields.raw and not is_default(fields.any(key)):
             self.lose(fields.at(key), loss)
 
     def unknown(self, fields: ProtoFields) -> None:

@@ -24,13 +24,15 @@ from addons.headers import (
     degraded_header,
     select,
 )
+from addons.media_fetch import MediaFetcher
 from addons.payload import passing_betas
 from addons.picker import Picker
 from addons.settle import Settler
-from addons.translate import ReasoningTrail, Translate
+from addons.translate import Outgoing, ReasoningTrail, Translate
 from translators import PROTOCOLS, ir
 from translators.errors import ErrorKind, GatewayError
 from translators.losses import Losses
+from translators.profile import ModelProfile
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Failover:
         self._credentials = credentials
         self._picker = picker
         self._settler = settler
+        self._media = MediaFetcher()
         self.event_hook: Callable[
             [Exchange], Callable[[ir.StreamEvent], ir.StreamEvent | None] | None
         ]
@@ -91,14 +94,14 @@ class Failover:
 
     # -- hooks
 
-    def llm_attempt(self, attempt: Attempt) -> None:
+    async def llm_attempt(self, attempt: Attempt) -> None:
         """Render the request for the next candidate."""
         flow = attempt.flow
         exchange = self._exchanges.get(flow)
         if exchange is None or flow.response is not None:
             return
         try:
-            self._prepare(exchange, attempt)
+            await self._prepare(exchange, attempt)
         except GatewayError as error:
             exchange.error = error
             flow.response = error_response(exchange.translator, error, exchange.id)
@@ -106,7 +109,7 @@ class Failover:
             log.exception("an attempt could not be prepared")
             flow.response = self.internal_error(flow)
 
-    def _prepare(self, exchange: Exchange, attempt: Attempt) -> None:
+    async def _prepare(self, exchange: Exchange, attempt: Attempt) -> None:
         """Take candidates until one can be rendered for; the last refusal is the client's answer."""
         refusal: GatewayError | None = None
         while (candidate := self._picker.next(exchange)) is not None:
@@ -122,7 +125,7 @@ class Failover:
                 candidate.provider, candidate.model, candidate.protocol
             )
             try:
-                outgoing = self._translate.outgoing(exchange, one, profile)
+                outgoing = await self._outgoing(exchange, one, profile)
             except GatewayError as error:
                 if error.kind is not ErrorKind.UNTRANSLATABLE:
                     raise
@@ -156,6 +159,23 @@ class Failover:
         if refusal is not None:
             raise refusal
         raise self._picker.exhausted(exchange)
+
+    async def _outgoing(self, exchange: Exchange, one: Try, profile: ModelProfile) -> Outgoing:
+        """The rendered request; media that only the renderer's refusal was about are fetched first."""
+        settings = exchange.config.media
+        for fetches_left in reversed(range(settings.max_files + 1)):
+            try:
+                return self._translate.outgoing(exchange, one, profile)
+            except GatewayError as refusal:
+                if refusal.kind is not ErrorKind.UNTRANSLATABLE or not fetches_left:
+                    raise
+                request = self._translate.hub_request(exchange)
+                inlined = await self._media.inline(request, refusal, settings)
+                if inlined is None:
+                    raise
+                exchange.hub = inlined
+                one.losses = Losses(one.candidate.mode)
+        raise AssertionError("the last round returns or raises")
 
     def _limits(self, exchange: Exchange, attempt: Attempt, one: Try) -> None:
         config = exchange.config

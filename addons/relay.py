@@ -47,6 +47,23 @@ class Relay(Protocol):
         ...
 
 
+def judged(events: list[ir.StreamEvent]) -> GatewayError | bool:
+    """What the first events say: a failure, a good beginning (True), or nothing yet.
+
+    A failure right behind the start, in one read, still fails the attempt (Responses reports a prompt that is too
+    long so); nobody waits for it, for after the start there may be minutes of silent reasoning.
+    """
+    begun = False
+    for event in events:
+        if isinstance(event, ir.StreamFailed):
+            return event.error
+        if isinstance(event, ir.MessageStart):
+            begun = True
+        elif not isinstance(event, ir.Ping):
+            return True
+    return begun
+
+
 class EventSink(Protocol):
     """Something that collects events: a Folder, or the trail of reasoning."""
 
@@ -101,12 +118,7 @@ class TranslatingRelay(_Outcome):
             events += self._decoder.close()
         self._primed += len(data)
         self._pending += events
-        for event in self._pending:
-            if isinstance(event, ir.StreamFailed):
-                return event.error
-            if not isinstance(event, ir.Ping):
-                return True
-        return False
+        return judged(self._pending)
 
     def __call__(self, data: bytes) -> list[bytes]:
         """See Relay."""
@@ -231,13 +243,10 @@ class PassingRelay(_Outcome):
         events = self._first.feed(data)
         if ended:
             events += self._first.close()
-        for event in events:
-            if isinstance(event, ir.StreamFailed):
-                return event.error
-            if not isinstance(event, ir.Ping):
-                self._first = None
-                return True
-        return False
+        found = judged(events)
+        if found is True:
+            self._first = None
+        return found
 
     def __call__(self, data: bytes) -> list[bytes]:
         """See Relay."""

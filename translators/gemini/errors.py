@@ -5,6 +5,7 @@ Reference: https://cloud.google.com/apis/design/errors (read 2026-11-21)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -89,6 +90,10 @@ _CODE_OF_STATUS: Final[Mapping[str, int]] = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
+
+_TOO_LONG: Final = re.compile(
+    r"input token count[^.]*exceeds the maximum number of tokens allowed", re.IGNORECASE
+)
 
 _BAD_KEY_REASONS: Final = frozenset(
     {"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "ACCESS_TOKEN_EXPIRED"}
@@ -178,11 +183,18 @@ def _object(value: Json) -> JsonObject:
 def error_object(error: GatewayError) -> JsonObject:
     """The body of an error, for an HTTP answer and for a stream's last event alike."""
     wire = WIRE_ERRORS[error.kind]
-    body: JsonObject = {"code": wire.code, "message": error.message, "status": wire.status}
+    body: JsonObject = {"code": wire.code, "message": _message(error), "status": wire.status}
     details = list(_rendered_details(error))
     if details:
         body["details"] = details
     return {"error": body}
+
+
+def _message(error: GatewayError) -> str:
+    """The message; an overflow of the context in Google's words, by which agents know that they must compact."""
+    if error.kind is not ErrorKind.CONTEXT_TOO_LONG or _TOO_LONG.search(error.message):
+        return error.message
+    return f"The input token count exceeds the maximum number of tokens allowed: {error.message}"
 
 
 def _rendered_details(error: GatewayError) -> Iterator[JsonObject]:

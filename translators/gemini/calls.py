@@ -64,7 +64,7 @@ def parse_result(fields: ProtoFields, context: Context) -> ir.ToolResult:
 
 def response_text(response: Json) -> tuple[str, bool]:
     """The text of a `response` and whether it says that the tool failed (portability rules, section 8)."""
-    if response is None or response == {}:
+    if response is None:
         return "", False
     if isinstance(response, str):
         return response, False

@@ -163,7 +163,11 @@ class _Reader:
             function = fields.object("function")
             name, kind = function.text("name"), ir.ToolKind.FUNCTION
             value = function.any("arguments")
-            arguments = "" if value in (None, "") else arguments_text(value)
+            # A text stays as the model wrote it, broken or not; an object is from an odd client.
+            if value is None or isinstance(value, str):
+                arguments = value or ""
+            else:
+                arguments = arguments_text(value)
         yield ir.ToolCall(
             call_id=call_id, name=name, arguments=arguments, kind=kind, path=fields.path
         )

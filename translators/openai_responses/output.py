@@ -394,7 +394,10 @@ class ItemWriter:
             case ir.ToolCall():
                 item_id, call_id = self.call_ids(part, index)
                 status = COMPLETED if part.complete else INCOMPLETE
-                return call_item(item_id, call_id, part, part.arguments, status)
+                arguments = part.arguments
+                if part.complete and part.kind is ir.ToolKind.FUNCTION and not arguments.strip():
+                    arguments = "{}"  # clients parse it
+                return call_item(item_id, call_id, part, arguments, status)
             case _:
                 return self.hosted(part, index)
 

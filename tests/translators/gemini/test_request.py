@@ -359,7 +359,7 @@ def test_an_id_that_only_the_response_has_pairs_by_name() -> None:
         pytest.param({"error": "boom"}, "boom", True, id="error"),
         pytest.param({"o": 1}, '{"o":1}', False, id="RES-19 any other object"),
         pytest.param({"output": "x", "error": "y"}, '{"output":"x","error":"y"}', False, id="both"),
-        pytest.param({}, "", False, id="nothing"),
+        pytest.param({}, "{}", False, id="an empty object"),
         pytest.param(None, "", False, id="null"),
         pytest.param("bare", "bare", False, id="a string"),
     ],

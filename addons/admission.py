@@ -70,6 +70,8 @@ class Admission:
                 ErrorKind.METHOD_NOT_ALLOWED,
                 f"{request.method} is not possible here; use {' or '.join(endpoint.methods)}",
             )
+        if endpoint.page is Page.ADMIN:
+            exchange.admin_key = key
         if endpoint.page in _OPEN_PAGES:
             return
         if key is None:

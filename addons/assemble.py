@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
+from addons.admin import Admin
 from addons.admission import Admission
 from addons.attempts import AttemptRecorder
+from addons.budgets import Ledger
 from addons.credentials import Credentials
 from addons.dispatch import Dispatch
 from addons.engine import Engine
-from addons.exchange import Exchanges
+from addons.exchange import Exchanges, now_s
 from addons.failover import Failover
+from addons.gate import Gate, Places
 from addons.joinwrites import JoinWrites
 from addons.local import LocalPages
 from addons.picker import Picker
@@ -30,7 +35,10 @@ def assemble() -> list[object]:
     exchanges = Exchanges()
     translate = Translate(ReasoningMemory())
     picker = Picker()
-    failover = Failover(exchanges, translate, Credentials(), picker, Settler(configs))
+    ledger, places, settler = Ledger(now_s, time.time), Places(), Settler(configs)
+    gate = Gate(exchanges, ledger, places, now_s)
+    settler.watchers.append(gate.settled)
+    failover = Failover(exchanges, translate, Credentials(), picker, settler)
     engine = Engine(failover)
     return [
         Dispatch(engine.note_failed_hook),
@@ -39,8 +47,10 @@ def assemble() -> list[object]:
         JoinWrites(),
         Pool(engine),
         Admission(exchanges, configs),
+        Admin(exchanges, picker, ledger, places, now_s),
         LocalPages(exchanges, configs),
         Reader(exchanges),
+        gate,
         Router(exchanges, translate, picker),
         Side(exchanges, configs, translate),
         failover,

@@ -141,6 +141,10 @@ class Exchange:
     """Someone wants the whole hub answer of a stream at its end."""
     array_framing: bool = False
     """Gemini: a stream as one JSON array."""
+    admin_key: str | None = field(default=None, repr=False)
+    """What an operator presented; set for admin pages only."""
+    place: str | None = None
+    """Whose place it takes while it is served, None = it has none."""
     session: str | None = None
     """What its session is recognised by, hashed; None = not recognised, or nobody needed to know."""
     insists: bool = False

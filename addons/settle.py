@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from addons.budgets import cost_of
 from addons.exchange import Exchange, now_s
 from addons.snapshot import ConfigHolder
 from config.models import Config
@@ -21,6 +22,8 @@ class Settler:
     def __init__(self, configs: ConfigHolder) -> None:
         self._configs = configs
         self.sinks: list[Callable[[dict[str, Any]], None]] = []
+        self.watchers: list[Callable[[Exchange], None]] = []
+        """Hear of the exchange itself before its record is made."""
 
     @property
     def config(self) -> Config:
@@ -32,6 +35,9 @@ class Settler:
         if exchange.settled:
             return
         exchange.settled = True
+        exchange.cost_usd = cost_of(exchange)
+        for watch in self.watchers:
+            watch(exchange)
         record = record_of(exchange)
         error = exchange.error
         level = LEVELS[POLICY[error.kind].log_level] if error is not None else logging.INFO

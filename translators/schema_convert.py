@@ -124,7 +124,11 @@ class _Converter:
             return self.split(node, kinds, depth)
         out: JsonObject = {}
         notes: JsonObject = {}
+        kept = _KEPT[self.column]
         for key, value in node.items():
+            if key in kept:
+                out[key] = value
+                continue
             step = _STEPS.get(key)
             if step is None:
                 self.plain(key, value, out, notes)
@@ -497,6 +501,15 @@ _STEPS: Final[Mapping[str, _Step]] = {
     "oneOf": _Converter.one_of,
     "propertyOrdering": _Converter.ignore,
 }
+_KEPT: Final = tuple(
+    frozenset(
+        key
+        for key, row in RULES.items()
+        if row[column] is Rule.KEEP and key not in _STEPS and key != "examples"
+    )
+    for column in sorted(COLUMN.values())
+)
+"""Per dialect, the keywords that stay as they are; most of a schema is made of them."""
 
 
 def _typed(node: JsonObject) -> JsonObject:

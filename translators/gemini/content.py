@@ -142,8 +142,9 @@ def _parse_part(value: Json, path: str, parts: list[ir.Part], context: Context) 
     elif text:
         _read_resolution(fields)
         part = ir.Text(text=text, path=path)
-    for key, loss in _MODIFIER_LOSSES.items():
-        context.lose_if_set(fields, key, loss)
+    for key in fields.raw:
+        if key in _MODIFIER_LOSSES:
+            context.lose_if_set(fields, key, _MODIFIER_LOSSES[key])
     if isinstance(part, ir.CodeRun) and parts and isinstance(parts[-1], ir.CodeRun):
         joined = join_code(parts[-1], part)
         if joined is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from scripts.fake.view import View
+from scripts.fake.view import JsonObject, View
 
 CREATED = 1_794_000_000
 
@@ -55,3 +55,19 @@ def call_item_id(view: View, prefix: str, index: int, *, thought: bool, length: 
 def came_after_thought(identity: str, prefix: str) -> bool:
     """True for an id that `call_item_id` marked."""
     return re.fullmatch(re.escape(prefix) + "[0-9a-f]{20,}T", identity) is not None
+
+
+LOGPROB: Final = -0.25
+
+
+def token_logprobs(text: str, size: int) -> list[JsonObject]:
+    """Each piece of a text as a token, in the words of both OpenAI protocols."""
+    return [
+        {
+            "token": piece,
+            "logprob": LOGPROB,
+            "bytes": list(piece.encode()),
+            "top_logprobs": [{"token": piece, "logprob": LOGPROB, "bytes": list(piece.encode())}],
+        }
+        for piece in pieces(text, size)
+    ]

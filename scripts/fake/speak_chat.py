@@ -10,7 +10,7 @@ from typing import Final
 
 from scripts.fake.read_chat import sends_reasoning_text
 from scripts.fake.rejection import Rejection
-from scripts.fake.rendering import CREATED, data_frame, new_id, pieces
+from scripts.fake.rendering import CREATED, data_frame, new_id, pieces, token_logprobs
 from scripts.fake.view import (
     Call,
     JsonObject,
@@ -68,8 +68,10 @@ def unary(turn: Turn, view: View) -> JsonObject:
     if calls:
         message["tool_calls"] = calls
     finish = _FINISH[turn.finish]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-    answer = {**_head(view, "chat.completion"), "choices": [choice]}
+    said = _logprobs(view, message["content"], turn.piece_chars)
+    choice = {"message": message, "logprobs": said, "finish_reason": finish}
+    choices = [{"index": index, **choice} for index in range(view.body.get("n") or 1)]
+    answer = {**_head(view, "chat.completion"), "choices": choices}
     if turn.usage_style != "none":
         answer["usage"] = _usage(turn.usage)
     return answer
@@ -80,7 +82,7 @@ def stream(turn: Turn, view: View) -> Stream:
     head = _head(view, "chat.completion.chunk")
     nulls = {"usage": None} if view.include_usage else {}
     frames = [
-        _chunk(head, delta, nulls)
+        _chunk(head, delta, nulls, said=_logprobs(view, delta.get("content"), turn.piece_chars))
         for delta in ({"role": "assistant", "content": ""}, *_deltas(turn, view))
     ]
     usage = _usage(turn.usage)
@@ -128,10 +130,21 @@ def _head(view: View, kind: str) -> JsonObject:
 
 
 def _chunk(
-    head: JsonObject, delta: JsonObject, more: JsonObject, finish: str | None = None
+    head: JsonObject,
+    delta: JsonObject,
+    more: JsonObject,
+    finish: str | None = None,
+    said: JsonObject | None = None,
 ) -> bytes:
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    choice = {"index": 0, "delta": delta, "logprobs": said, "finish_reason": finish}
     return data_frame({**head, "choices": [choice], **more, "obfuscation": "Zq3"})
+
+
+def _logprobs(view: View, text: str | None, size: int) -> JsonObject | None:
+    """Of visible text, when they were asked for."""
+    if not text or not view.body.get("logprobs"):
+        return None
+    return {"content": token_logprobs(text, size), "refusal": None}
 
 
 def _call(view: View, index: int, call: Call, arguments: str) -> JsonObject:

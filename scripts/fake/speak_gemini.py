@@ -12,7 +12,7 @@ import orjson
 
 from scripts.fake import signing
 from scripts.fake.rejection import Rejection
-from scripts.fake.rendering import dump, new_id, pieces
+from scripts.fake.rendering import LOGPROB, dump, new_id, pieces
 from scripts.fake.view import (
     Call,
     JsonObject,
@@ -66,14 +66,21 @@ def unary(turn: Turn, view: View) -> JsonObject:
     """The whole answer."""
     parts = [part for group in _groups(turn, view, size=1_000_000) for part in group]
     candidate = _candidate(parts, _FINISH[turn.finish])
-    return _response(view, candidate, _usage(turn.usage))
+    candidate |= _logprobs(view, parts, turn.piece_chars)
+    answer = _response(view, candidate, _usage(turn.usage))
+    count = view.body.get("generationConfig", {}).get("candidateCount") or 1
+    answer["candidates"] = [{**candidate, "index": index} for index in range(count)]
+    return answer
 
 
 def stream(turn: Turn, view: View) -> Stream:
     """The chunks; the one with `finishReason` is the tail."""
     groups = _groups(turn, view, size=turn.piece_chars)
     early = {"promptTokenCount": turn.usage.input, "totalTokenCount": turn.usage.input}
-    chunks = [_response(view, _candidate(parts, None), early) for parts in groups]
+    chunks = [
+        _response(view, _candidate(parts, None) | _logprobs(view, parts, turn.piece_chars), early)
+        for parts in groups
+    ]
     style = turn.usage_style
     last = _candidate([{"text": ""}] if turn.finish != "filter" else [], _FINISH[turn.finish])
     chunks.append(_response(view, last, None if style in ("none", "late") else _usage(turn.usage)))
@@ -123,6 +130,16 @@ def _call(view: View, index: int, call: Call, *, signed: bool) -> JsonObject:
         shown = signed_call_text(call.offer.name, args)
         part["thoughtSignature"] = signing.issue(SIGNED_CALL, view.model, shown, view.digest)
     return part
+
+
+def _logprobs(view: View, parts: list[JsonObject], size: int) -> JsonObject:
+    """Of visible text, when they were asked for."""
+    text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
+    if not text or not view.body.get("generationConfig", {}).get("responseLogprobs"):
+        return {}
+    chosen = [{"token": piece, "logProbability": LOGPROB} for piece in pieces(text, size)]
+    top = [{"candidates": [token]} for token in chosen]
+    return {"logprobsResult": {"chosenCandidates": chosen, "topCandidates": top}}
 
 
 def _candidate(parts: list[JsonObject], finish: str | None) -> JsonObject:

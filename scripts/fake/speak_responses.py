@@ -9,7 +9,14 @@ from typing import Final
 
 from scripts.fake import signing, speak_chat
 from scripts.fake.rejection import Rejection
-from scripts.fake.rendering import CREATED, call_item_id, named_frame, new_id, pieces
+from scripts.fake.rendering import (
+    CREATED,
+    call_item_id,
+    named_frame,
+    new_id,
+    pieces,
+    token_logprobs,
+)
 from scripts.fake.view import (
     Call,
     JsonObject,
@@ -108,10 +115,17 @@ class _Chain:
     def _content(self, place: JsonObject, part: JsonObject, size: int) -> None:
         place = {**place, "content_index": 0}
         kind, key = ("refusal", "refusal") if part["type"] == "refusal" else ("output_text", "text")
-        more: JsonObject = {"logprobs": []} if kind == "output_text" else {}
-        self.add("response.content_part.added", **place, part={**part, key: ""})
-        for piece in pieces(part[key], size):
-            self.add(f"response.{kind}.delta", **place, delta=piece, **more, obfuscation="x9Kd")
+        more: JsonObject = {}
+        if kind == "output_text":
+            more["logprobs"] = part["logprobs"]
+        self.add(
+            "response.content_part.added",
+            **place,
+            part={**part, key: "", **(more and {"logprobs": []})},
+        )
+        for number, piece in enumerate(pieces(part[key], size)):
+            now = {name: found[number : number + 1] for name, found in more.items()}
+            self.add(f"response.{kind}.delta", **place, delta=piece, **now, obfuscation="x9Kd")
         self.add(f"response.{kind}.done", **place, **{key: part[key]}, **more)
         self.add("response.content_part.done", **place, part=part)
 
@@ -140,7 +154,9 @@ def _item(view: View, turn: Turn, index: int, part: Part) -> JsonObject:
     status = "incomplete" if cut else "completed"
     match part:
         case Say(text):
-            content = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+            asked = "message.output_text.logprobs" in (view.body.get("include") or ())
+            said = token_logprobs(text, turn.piece_chars) if asked else []
+            content = {"type": "output_text", "text": text, "annotations": [], "logprobs": said}
             return _message(view, index, status, content)
         case Refuse(text):
             return _message(view, index, status, {"type": "refusal", "refusal": text})

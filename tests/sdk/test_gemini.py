@@ -261,7 +261,14 @@ def test_seed_penalties_and_logprobs(asker: Asker, fake: FakeProvider, up: str) 
         "response_logprobs": True,
         "logprobs": 2,
     }
-    asker.unary(model=model(up, "text"), contents="Hi", config=config)
+    answer = asker.unary(model=model(up, "text"), contents="Hi", config=config)
+    logprobs = answer.candidates[0].logprobs_result
+    if up == "claude":
+        assert logprobs is None
+    else:
+        tokens = [chosen.token for chosen in logprobs.chosen_candidates]
+        assert "".join(tokens) == answer.text
+        assert [top.candidates[0].token for top in logprobs.top_candidates] == tokens
     lost = asker.headers.get("x-llmgate-degraded", "")
     sent = fake.record.last.body
     if up == "chat":
@@ -277,11 +284,11 @@ def test_seed_penalties_and_logprobs(asker: Asker, fake: FakeProvider, up: str) 
 
 
 def test_several_answers(asker: Asker, fake: FakeProvider, up: str) -> None:
-    asker.unary(model=model(up, "text"), contents="Hi", config={"candidate_count": 2})
+    answer = asker.unary(model=model(up, "text"), contents="Hi", config={"candidate_count": 2})
+    texts = [candidate.content.parts[0].text for candidate in answer.candidates]
+    assert texts == ["Fake answer to: Hi"] * (2 if up in ("chat", "gemini") else 1)
     lost = asker.headers.get("x-llmgate-degraded", "")
     assert ("candidateCount" in lost) is (up in ("responses", "claude"))
-    if up == "chat":
-        assert fake.record.last.body["n"] == 2
     accepted(fake)
 
 

@@ -241,22 +241,28 @@ def test_metadata_is_echoed(client: openai.OpenAI, fake: FakeProvider, up: str) 
     accepted(fake)
 
 
-def test_logprobs_are_asked_for(client: openai.OpenAI, fake: FakeProvider, up: str) -> None:
-    raw = client.responses.with_raw_response.create(
-        model=model(up, "text"),
-        input="Hi",
-        include=["message.output_text.logprobs"],
-        top_logprobs=2,
-    )
-    sent = fake.record.last.body
-    lost = raw.headers.get("x-llmgate-degraded", "")
-    match up:
-        case "chat":
-            assert (sent["logprobs"], sent["top_logprobs"]) == (True, 2)
-        case "gemini":
-            config = sent["generationConfig"]
-            assert (config["responseLogprobs"], config["logprobs"]) == (True, 2)
-    assert ("logprobs" in lost) is (up == "claude")
+def test_logprobs(client: openai.OpenAI, fake: FakeProvider, up: str) -> None:
+    request = {
+        "model": model(up, "text"),
+        "input": "Hi",
+        "include": ["message.output_text.logprobs"],
+        "top_logprobs": 2,
+    }
+    if up == "claude":
+        raw = client.responses.with_raw_response.create(**request)
+        assert "logprobs" in raw.headers["x-llmgate-degraded"]
+        return
+    answer = both(client, **request)
+    tokens = answer.output[0].content[0].logprobs
+    assert "".join(token.token for token in tokens) == answer.output_text
+    assert {token.logprob for token in tokens} == {-0.25}
+    deltas = [
+        token.token
+        for event in events(client, **request)
+        if event.type == "response.output_text.delta"
+        for token in event.logprobs
+    ]
+    assert deltas == [token.token for token in tokens]
     accepted(fake)
 
 

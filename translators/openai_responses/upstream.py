@@ -84,7 +84,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
             "top_logprobs": min(request.logprobs, _MAX_TOP_LOGPROBS) if request.logprobs else None,
             "metadata": dict(request.metadata) or None,
             "safety_identifier": _end_user(request),
-            "prompt_cache_key": request.cache_key if target.profile.cache_marks else None,
+            "prompt_cache_key": _cache_key(request, target, losses),
             "service_tier": service_tier(request.service_tier),
             "include": include,
             "store": False,
@@ -474,6 +474,33 @@ class _InputWriter:
             "name": name,
             "arguments": arguments,
         }
+
+
+def _cache_key(request: ir.Request, target: Target, losses: Losses) -> str | None:
+    """The cache key, if the provider knows such things; records every caching hint that goes nowhere."""
+    known = target.profile.cache_marks
+    for message in request.messages:
+        written = known and message.role is not ir.Role.ASSISTANT
+        for part in message.parts:
+            match part:
+                case ir.Text(cache=mark) | ir.Image(cache=mark) | ir.Document(cache=mark):
+                    lost = mark is not None and not written
+                case ir.ToolResult(cache=mark):
+                    lost = mark is not None
+                case _:
+                    continue
+            if lost:
+                losses.give_up(Loss.TELEMETRY, part.path, "a cache mark was dropped")
+    for tool in request.tools:
+        if isinstance(tool, ir.FunctionTool) and tool.cache is not None:
+            losses.give_up(Loss.TELEMETRY, tool.path, "a cache mark was dropped")
+    if known:
+        return request.cache_key
+    for name, hint in (("cache_key", request.cache_key), ("cache_prefix", request.cache_prefix)):
+        if hint is not None:
+            path = request.path_of(name)
+            losses.give_up(Loss.TELEMETRY, path, "the provider takes no caching hints")
+    return None
 
 
 def _instructions(leading: tuple[ir.Message, ...], *, marks: bool) -> str | None:

@@ -749,3 +749,25 @@ def test_sta_06_what_only_the_client_could_say_is_refused_or_recorded() -> None:
     assert refusal(request, Mode.BALANCED).path == "background"
     stored = parse({"input": "hi", "previous_response_id": "r"})
     assert refusal(stored, Mode.MAX_COMPAT).path == "previous_response_id"
+
+
+def test_caching_hints_that_go_nowhere_are_recorded_one_by_one() -> None:
+    mark = ir.CacheMark()
+    request = hub_request(
+        ir.Message(
+            role=ir.Role.USER, parts=(ir.Text(text="x", cache=mark, path="messages[0].content[0]"),)
+        ),
+        tools=(ir.FunctionTool(name="f", cache=mark, path="tools[0]"),),
+        cache_key="k",
+    )
+    losses = Losses(Mode.STRICT)
+    render(request, losses=losses)
+    assert [item.path for item in losses.degradations] == [
+        "messages[0].content[0]",
+        "tools[0]",
+        "cache_key",
+    ]
+    known = Losses(Mode.STRICT)
+    body = render(request, losses=known, cache_marks=True)
+    assert body["prompt_cache_key"] == "k"
+    assert [item.path for item in known.degradations] == ["tools[0]"]

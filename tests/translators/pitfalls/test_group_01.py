@@ -14,7 +14,7 @@ from translators.profile import MidSystem
 
 ASK = {"role": "user", "content": "go"}
 TURN = {"role": "user", "parts": [{"text": "go"}]}
-TWO_SOURCES = {
+TWO_SOURCES: dict[str, Any] = {
     C: {
         "messages": [
             {"role": "system", "content": "S"},
@@ -43,7 +43,7 @@ def test_sys_01_anthropic_gets_one_block_per_source(client: str) -> None:
     assert [message["role"] for message in body["messages"]] == ["user"]
 
 
-MID = {
+MID: dict[str, Any] = {
     "system": "S",
     "messages": [
         {"role": "user", "content": "one"},
@@ -113,7 +113,7 @@ def test_sys_02_strict_mode_refuses_what_would_lose_authority(upstream: str) -> 
 
 @pytest.mark.parametrize("client", [C, R, A, G])
 def test_sys_04_no_responses_item_has_the_role_system(client: str) -> None:
-    bodies = {
+    bodies: dict[str, Any] = {
         C: {"messages": [{"role": "system", "content": "S"}, ASK]},
         R: {"input": [{"role": "system", "content": "S"}, ASK]},
         A: {"system": "S", "messages": [ASK]},
@@ -159,7 +159,7 @@ def test_sys_07_both_spellings_of_geminis_system(key: str, value: Any, upstream:
 
 @pytest.mark.parametrize("client", [C, R, A])
 def test_sys_07_gemini_is_always_written_in_camel_case(client: str) -> None:
-    bodies = {
+    bodies: dict[str, Any] = {
         C: {"messages": [{"role": "system", "content": "S"}, ASK]},
         R: {"instructions": "S", "input": "go"},
         A: {"system": "S", "messages": [ASK]},
@@ -196,7 +196,7 @@ def test_sys_09_items_are_gathered_by_role() -> None:
     ]
 
 
-EMPTY = {
+EMPTY: dict[str, Any] = {
     C: {"messages": [ASK, {"role": "assistant", "content": ""}, {"role": "user", "content": "on"}]},
     A: {
         "messages": [
@@ -256,7 +256,7 @@ def test_sys_11_a_call_without_text_brings_no_empty_message(content: Any, upstre
 
 @pytest.mark.parametrize("client", [R, A, G])
 def test_sys_12_a_message_that_nothing_is_left_of_is_dropped(client: str) -> None:
-    bodies = {
+    bodies: dict[str, Any] = {
         R: {
             "input": [
                 ASK,

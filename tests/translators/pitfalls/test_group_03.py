@@ -19,7 +19,7 @@ START: dict[str, dict[str, Any]] = {
     A: {"messages": [{"role": "user", "content": "go"}]},
     G: {"contents": [{"role": "user", "parts": [{"text": "go"}]}]},
 }
-OBJECT = {"type": "object", "properties": {}}
+OBJECT: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 def tools(client: str, *names: str) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def test_cho_04_and_the_same_from_chat(upstream: str) -> None:
     assert ("g" in schemas(upstream, body)) == (upstream != A)
 
 
-FORCED_SEARCH = START[R] | {
+FORCED_SEARCH: dict[str, Any] = START[R] | {
     "tools": [{"type": "web_search"}],
     "tool_choice": {"type": "web_search"},
 }
@@ -184,7 +184,7 @@ def test_cho_07_gemini_is_told_the_one_name_that_it_knows(client: str) -> None:
     assert list(schemas(G, body)) == ["fs_read", "g"]
 
 
-THINKING = {C: {"reasoning_effort": "high"}, R: {"reasoning": {"effort": "high"}}}
+THINKING: dict[str, Any] = {C: {"reasoning_effort": "high"}, R: {"reasoning": {"effort": "high"}}}
 
 
 @pytest.mark.parametrize("client", [C, R, A])
@@ -276,7 +276,7 @@ def test_cho_09_and_in_a_stream(client: str) -> None:
     assert "'name': 'g'" in text
 
 
-PARALLEL_HISTORY = {
+PARALLEL_HISTORY: dict[str, Any] = {
     "messages": [
         {"role": "user", "content": "go"},
         {

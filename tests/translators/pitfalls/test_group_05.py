@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -56,8 +57,8 @@ def chat(*results: Any, arguments: str = "{}") -> dict[str, Any]:
     return {"messages": [ASK, turn, *replies]}
 
 
-BUILDERS = {C: chat, R: responses, A: claude}
-IMAGE_RESULT = {
+BUILDERS: dict[str, Callable[..., dict[str, Any]]] = {C: chat, R: responses, A: claude}
+IMAGE_RESULT: dict[str, Any] = {
     R: [{"type": "input_text", "text": "a shot"}, {"type": "input_image", "image_url": DATA_URL}],
     A: [
         {"type": "text", "text": "a shot"},

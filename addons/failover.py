@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
+from weakref import WeakMethod
 
 from mitmproxy import http
 
@@ -188,6 +189,7 @@ class Failover:
         if not one.stream:
             attempt.total_timeout_s = timeouts.total_s
         else:
+            attempt.total_timeout_s = timeouts.stream_s
             attempt.ping_interval_s = timeouts.ping_interval_s or None
             attempt.early_start_s = timeouts.early_start_s
         candidate = one.candidate
@@ -284,9 +286,11 @@ class Failover:
             exchange,
             one,
             on_event=self.event_hook(exchange),
-            on_finished=attempt.finish_now,
+            on_finished=finishing(attempt),
             keep=exchange.keep_answer,
         )
+        limits = exchange.config.limits
+        one.relay.bound(limits.max_frame_bytes, limits.max_events)
         return True
 
     def commit(self, attempt: Attempt) -> None:
@@ -488,6 +492,17 @@ class Failover:
         if exchange is None or not isinstance(attempt.data, Try):
             raise RuntimeError("an attempt without its exchange")
         return exchange, attempt.data
+
+
+def finishing(attempt: Attempt) -> Callable[[], None]:
+    """`attempt.finish_now`, held weakly: a try that led back to its flow would keep both alive for ever."""
+    method = WeakMethod(attempt.finish_now)
+
+    def finish() -> None:
+        if (finish_now := method()) is not None:
+            finish_now()
+
+    return finish
 
 
 def response_patterns(exchange: Exchange) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ protocol's own error event.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -26,6 +27,10 @@ class Relay(Protocol):
     usage: ir.Usage
     finish_reason: ir.FinishReason | None
     error: GatewayError | None
+
+    def bound(self, max_frame_bytes: int, max_events: int) -> None:
+        """Limit what one event, and the whole stream, of the upstream may take."""
+        ...
 
     def prime(self, data: bytes, *, ended: bool = False) -> GatewayError | bool:
         """Look at the first pieces before anything is promised to the client.
@@ -108,8 +113,14 @@ class TranslatingRelay(_Outcome):
         self._on_event = on_event
         self._on_finished = on_finished
         self._plain = not filters and keep is None and on_event is None
+        self._events_left = sys.maxsize
         self._primed = 0  # bytes that prime() has decoded and that will be fed once more
         self._pending: list[ir.StreamEvent] = []
+
+    def bound(self, max_frame_bytes: int, max_events: int) -> None:
+        """See Relay."""
+        self._decoder.bound(max_frame_bytes)
+        self._events_left = max_events
 
     def prime(self, data: bytes, *, ended: bool = False) -> GatewayError | bool:
         """See Relay."""
@@ -137,6 +148,9 @@ class TranslatingRelay(_Outcome):
             else:
                 events = [*self._pending, *self._decoder.close()]
                 self._pending = []
+            self._events_left -= len(events)
+            if self._events_left < 0:
+                return self._too_many(events)
             out = self._encode(events)
         except Exception:
             log.exception("the stream translator failed")
@@ -178,6 +192,19 @@ class TranslatingRelay(_Outcome):
             pieces.append(encode(ir.StreamFailed(refused, self.usage)))
             self._close_upstream()
         return b"".join(pieces)
+
+    def _too_many(self, events: list[ir.StreamEvent]) -> list[bytes]:
+        """End the answer where the limit lies."""
+        error = GatewayError(
+            ErrorKind.UPSTREAM_MALFORMED,
+            "the provider's stream has more events than the gateway accepts",
+            code="upstream_stream_too_long",
+        )
+        out = self._encode(events[: self._events_left])
+        if not self.ended:
+            out += self._encode([ir.StreamFailed(error, self.usage)])
+        self._close_upstream()
+        return [out]
 
     def _close_upstream(self) -> None:
         if self._on_finished is not None:
@@ -235,6 +262,9 @@ class PassingRelay(_Outcome):
         self._steps = tuple(steps)
         self._ping = ping
         self._at_boundary = True
+
+    def bound(self, max_frame_bytes: int, max_events: int) -> None:
+        """See Relay: what passes is not held, so that nothing needs a limit."""
 
     def prime(self, data: bytes, *, ended: bool = False) -> GatewayError | bool:
         """See Relay."""

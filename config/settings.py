@@ -35,7 +35,9 @@ class Timeouts(Section):
     idle_s: Seconds = 300.0
     """Between two pieces of an answer."""
     total_s: Seconds | None = None
-    """For a whole answer that is not streamed; absent = no limit. Streams are bounded by `idle_s` only."""
+    """For a whole answer that is not streamed; absent = no limit. Streams have `stream_s`."""
+    stream_s: Seconds | None = None
+    """For a whole streamed answer; absent = it may go on as long as no pause exceeds `idle_s`."""
     ping_interval_s: Seconds = 10.0
     """Silence after which a streaming client gets a heartbeat; 0 = never."""
     early_start_s: Seconds | None = None

@@ -149,6 +149,10 @@ class StreamDecoder(Protocol):
     terminal event. Nothing comes after a terminal event, whatever is fed.
     """
 
+    def bound(self, max_frame_bytes: int) -> None:
+        """Limit how much of one unfinished event is held; beyond it the stream fails."""
+        ...
+
     def feed(self, data: bytes) -> list[ir.StreamEvent]:
         """Events that this piece completes; [] is a normal answer."""
         ...

@@ -188,6 +188,10 @@ class Decoder:
 
     # -- StreamDecoder
 
+    def bound(self, max_frame_bytes: int) -> None:
+        """See StreamDecoder."""
+        self._parser.max_frame_bytes = max_frame_bytes
+
     def feed(self, data: bytes) -> list[ir.StreamEvent]:
         """See StreamDecoder."""
         if self.ended:

@@ -29,7 +29,7 @@ class SseParser:
     `comments` counts comment lines: they show that the upstream is alive.
     """
 
-    __slots__ = ("_buffer", "_data", "_event", "_first", "_max", "_size", "comments")
+    __slots__ = ("_buffer", "_data", "_event", "_first", "_size", "comments", "max_frame_bytes")
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._buffer: list[bytes] = []  # pieces of the unfinished line
@@ -37,7 +37,7 @@ class SseParser:
         self._data: list[bytes] = []
         self._event: str | None = None
         self._first = True
-        self._max = max_frame_bytes
+        self.max_frame_bytes = max_frame_bytes
         self.comments = 0
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -95,10 +95,10 @@ class SseParser:
 
     def _grow(self, count: int) -> None:
         self._size += count
-        if self._size > self._max:
+        if self._size > self.max_frame_bytes:
             raise GatewayError(
                 ErrorKind.UPSTREAM_MALFORMED,
-                f"the provider sent a stream event of more than {self._max} bytes",
+                f"the provider sent a stream event of more than {self.max_frame_bytes} bytes",
                 code="upstream_sse_frame_too_large",
             )
 

@@ -21,6 +21,13 @@ import yaml
 ROOT: Final = Path(__file__).resolve().parents[1]
 KEY: Final = "measurement-key"
 START_S: Final = 30.0
+READY: Final = """
+import pathlib
+
+def running():
+    pathlib.Path(__file__).with_name("ready").touch()
+"""
+"""Scripts are loaded after the listener is up, in order: with this one the last has been loaded."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -47,7 +54,10 @@ class Mitmdump:
 
     def __enter__(self) -> Self:
         self.port = _free_port()
-        command = [str(Path(sys.executable).with_name("mitmdump")), "-q", "-s", str(self._script)]
+        ready = self.home / "ready.py"
+        ready.write_text(READY)
+        command = [str(Path(sys.executable).with_name("mitmdump")), "-q"]
+        command += ["-s", str(self._script), "-s", str(ready)]
         command += ["--mode", f"reverse:{self._upstream}@{self.port}", "--listen-host", "127.0.0.1"]
         command += ["--set", f"confdir={self.home / 'mitmproxy'}"]
         if self._config is not None:
@@ -120,14 +130,10 @@ class Mitmdump:
         while time.monotonic() < deadline:
             if not self.alive:
                 raise RuntimeError(f"mitmdump ended at once:\n{self.log}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                time.sleep(0.05)
-                continue
-            time.sleep(0.5)  # scripts are loaded after the listener is up
-            return
-        raise RuntimeError(f"mitmdump does not listen:\n{self.log}")
+            if (self.home / "ready").exists():
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"mitmdump is not ready:\n{self.log}")
 
     def _stop(self) -> None:
         process = self._process

@@ -26,7 +26,7 @@ C, R, A, G = "openai_chat", "openai_responses", "anthropic", "gemini"
 ALL = (C, R, A, G)
 PAIRS = [(client, upstream) for client in ALL for upstream in ALL]
 SEAL = Seal(b"0123456789abcdef0123456789abcdef")
-UPSTREAM_MODEL = {C: "gpt-5.2", R: "gpt-5.2", A: "claude-sonnet-5", G: "gemini-3-pro"}
+UPSTREAM_MODEL = {C: "gpt-4.1", R: "gpt-5.2", A: "claude-sonnet-5", G: "gemini-3-pro"}
 TEXTS: dict[str, dict[str, Any]] = {
     C: {"messages": [{"role": "user", "content": "Hi"}]},
     R: {"input": "Hi"},

@@ -296,6 +296,16 @@ def test_an_error_in_the_stream_is_raised(
     assert caught.value.body["error"]["type"] == "overloaded_error"
 
 
+def test_an_error_as_the_first_event_is_a_plain_one(
+    client: anthropic.Anthropic, fake: FakeProvider, up: str
+) -> None:
+    fake.play("error-first", times=0)
+    with pytest.raises(anthropic.APIStatusError) as caught:
+        drain(client, model=f"{up}/m")
+    if up != "responses":  # its streams begin before they fail
+        assert caught.value.status_code == 529
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 def test_rate_limited(
     client: anthropic.Anthropic, fake: FakeProvider, up: str, stream: bool

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import orjson
 import pytest
 from google import genai
@@ -305,6 +305,15 @@ def test_an_error_in_the_stream_is_raised(asker: Asker, fake: FakeProvider, up: 
     fake.play("error-mid", times=0, after=3 if up != "gemini" else 1)
     with pytest.raises(errors.APIError):
         list(asker.client.models.generate_content_stream(model=f"{up}/m", contents="Hi"))
+
+
+def test_an_error_as_the_first_event_is_a_plain_one(
+    asker: Asker, fake: FakeProvider, up: str
+) -> None:
+    fake.play("error-first", times=0)
+    with pytest.raises(errors.ServerError) as caught:
+        list(asker.client.models.generate_content_stream(model=f"{up}/m", contents="Hi"))
+    assert (caught.value.code, caught.value.status) == (503, "UNAVAILABLE")
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])

@@ -346,6 +346,16 @@ def test_an_error_in_the_stream_is_raised(
         chunks(client, model=f"{up}/m", messages=USER)
 
 
+def test_an_error_as_the_first_event_is_a_plain_one(
+    client: openai.OpenAI, fake: FakeProvider, up: str
+) -> None:
+    fake.play("error-first", times=0)
+    with pytest.raises(openai.APIError) as caught:
+        chunks(client, model=f"{up}/m", messages=USER)
+    if up != "responses":  # its streams begin before they fail
+        assert caught.value.status_code == 503
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 def test_rate_limited(client: openai.OpenAI, fake: FakeProvider, up: str, stream: bool) -> None:
     fake.play("status-429", times=0, retry_after_s=7)

@@ -308,6 +308,22 @@ def test_a_custom_tool(
     accepted(fake)
 
 
+def test_a_custom_tool_beside_a_namespace(
+    client: openai.OpenAI, fake: FakeProvider, up: str
+) -> None:
+    inner = {**WEATHER, "name": "forecast"}
+    tools = [
+        {"type": "custom", "name": "run_sql", "description": "Runs SQL."},
+        {"type": "namespace", "name": "skies", "description": "Weather.", "tools": [inner]},
+    ]
+    name = "forecast" if up == "responses" else "skies__forecast"
+    answer = both(client, model=model(up, "tool", tool=name), input="Weather?", tools=tools)
+    (call,) = [item for item in answer.output if item.type == "function_call"]
+    assert (call.namespace, call.name) == ("skies", "forecast")
+    assert orjson.loads(call.arguments).keys() == {"city"}
+    accepted(fake)
+
+
 @pytest.mark.parametrize("how", CUTS)
 def test_a_cut_stream_ends_in_a_failure(
     client: openai.OpenAI, fake: FakeProvider, up: str, how: str
@@ -326,6 +342,16 @@ def test_an_error_in_the_stream_is_a_failure(
     last = events(client, model=f"{up}/m", input="Hi")[-1]
     assert last.type == "response.failed"
     assert last.response.error.code == "server_error"
+
+
+@pytest.mark.parametrize("up", ["chat", "claude", "gemini"])  # Responses begins before it fails
+def test_an_error_as_the_first_event_is_a_plain_one(
+    client: openai.OpenAI, fake: FakeProvider, up: str
+) -> None:
+    fake.play("error-first", times=0)
+    with pytest.raises(openai.InternalServerError) as caught:
+        client.responses.create(model=f"{up}/m", input="Hi", stream=True)
+    assert caught.value.status_code == 503
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])

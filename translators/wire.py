@@ -64,7 +64,9 @@ def _has_huge_integer(raw: bytes) -> bool:
 
 def _tolerant_loads(raw: bytes) -> Json:
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        value = json.loads(
+            raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
+        )
         return _without_surrogates(value)
     except json.JSONDecodeError as error:
         raise JsonSyntaxError(error.msg, error.lineno, error.colno) from error
@@ -80,6 +82,14 @@ def _tolerant_loads(raw: bytes) -> Json:
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """A number as a float; 1e999 would become an infinity, which nothing can write again."""
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"the number {text[:20]} is out of range")
+    return value
 
 
 def _without_surrogates(value: Json) -> Json:

@@ -65,3 +65,8 @@ def test_writing() -> None:
 
 def test_nulls_go() -> None:
     assert without_nulls({"a": None, "b": 0, "c": {"d": None}}) == {"b": 0, "c": {"d": None}}
+
+
+def test_a_number_that_no_float_can_hold_is_refused() -> None:
+    with pytest.raises(JsonSyntaxError, match="out of range"):
+        loads(b'{"temperature": -1e999}')

@@ -427,7 +427,7 @@ SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-5, 2**70),
-    st.floats(allow_nan=False),
+    st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=6),
 )
 ODD = st.recursive(

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from addons import cache_hints
+from addons.affinity import session_of
 from addons.counting import counted_body, quick_estimate
 from addons.exchange import Candidate, Exchange, Try
 from addons.passthrough import (
@@ -129,6 +131,7 @@ class Translate:
         candidate = attempt.candidate
         if candidate.reasoning is not None:
             request = replace(request, reasoning=thinking(request.reasoning, candidate.reasoning))
+        request = hinted(exchange, candidate, request, profile)
         target = Target(provider=candidate.provider, model=candidate.wire_model, profile=profile)
         return upstream.render_request(request, target, attempt.losses)
 
@@ -341,6 +344,26 @@ class ArrayFraming:
         if not data:
             out += b"]" if self._open else b"[]"
         return out
+
+
+def hinted(
+    exchange: Exchange, candidate: Candidate, request: ir.Request, profile: ModelProfile
+) -> ir.Request:
+    """The request with the caching hints that its client left to the gateway."""
+    caching = exchange.config.caching
+    if candidate.protocol == "anthropic":
+        if caching.inject_marks and not cache_hints.declines(exchange.body):
+            return cache_hints.with_marks(request)
+    elif caching.cache_key and profile.cache_marks and request.cache_key is None:
+        session = exchange.session or session_of(
+            exchange.config.affinity,
+            exchange.headers,
+            exchange.body,
+            _tenant(exchange),
+            lambda: request,
+        )
+        return cache_hints.with_key(request, session)
+    return request
 
 
 def thinking(

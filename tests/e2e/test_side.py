@@ -11,7 +11,7 @@ import openai
 import pytest
 from google import genai
 
-from scripts.fake import FakeProvider
+from scripts.fake import DEFAULT_KEY, FakeProvider
 from tests.support.gateway import Gateway
 
 UPSTREAMS = ("chat", "responses", "claude", "gemini")
@@ -103,6 +103,23 @@ def test_cnt_06_the_wrapped_form_names_the_providers_model(
         assert (status, json.loads(answer)["totalTokens"] > 0) == (200, True)
     (seen,) = fake.record
     assert seen.body["generateContentRequest"]["model"] == "models/m"
+
+
+def test_cnt_01_an_upstream_without_a_counter_is_counted_for(fake: FakeProvider) -> None:
+    here = f"{fake.base_url}/v1"
+    nowhere = {
+        "api_key": DEFAULT_KEY,
+        "endpoints": {"anthropic": {"base_url": here, "paths": {"count_tokens": "/no/such/path"}}},
+    }
+    with Gateway({"providers": {"claude": nowhere}}) as gateway:
+        body = {"model": "claude/m", "messages": [{"role": "user", "content": "Hello there"}]}
+        status, headers, answer = gateway.post(
+            "/v1/messages/count_tokens", json.dumps(body).encode()
+        )
+        assert status == 200, answer
+        assert json.loads(answer)["input_tokens"] > 2
+        assert "counted by the gateway" in headers["x-llmgate-degraded"]
+        assert "error=" not in gateway.log.partition("operation=count_tokens")[2]
 
 
 def test_a_count_that_cannot_be_read_is_refused(gateway: Gateway, fake: FakeProvider) -> None:

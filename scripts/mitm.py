@@ -117,14 +117,6 @@ class Mitmdump:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    def upstream_connections(self, port: int) -> int:
-        """Open TCP connections of this machine to a local port, as many as the kernel calls established."""
-        wanted = f":{port:04X}"
-        rows = Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]
-        return sum(
-            1 for row in rows if row.split()[2].endswith(wanted) and row.split()[3] in ("01", "08")
-        )
-
     def _wait(self) -> None:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:

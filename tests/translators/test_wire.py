@@ -70,3 +70,33 @@ def test_nulls_go() -> None:
 def test_a_number_that_no_float_can_hold_is_refused() -> None:
     with pytest.raises(JsonSyntaxError, match="out of range"):
         loads(b'{"temperature": -1e999}')
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param(
+            '{"a":"toolu_0000000000000000000001","b":18446744073709551616}',
+            2**64,
+            id="after a run in a string",
+        ),
+        pytest.param('{"b":-9223372036854775809}', -(2**63) - 1, id="below 64 bits"),
+        pytest.param(
+            '{"b": 123456789012345678901234567890 }',
+            123456789012345678901234567890,
+            id="with spaces",
+        ),
+        pytest.param(
+            '{"a":"1234567890123456789012345","b":[0.12345678901234567890123],"c":1}',
+            None,
+            id="no integer",
+        ),
+    ],
+)
+def test_tool_26_long_digits_beside_other_runs(text: str, value: int | None) -> None:
+    read = loads(text)
+    if value is None:
+        assert read["c"] == 1
+        assert read["a"] == "1234567890123456789012345"
+    else:
+        assert read["b"] == value

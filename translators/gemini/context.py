@@ -56,9 +56,9 @@ class Context:
         self.unshared: list[ir.Unshared] = []
         self.calls = CallPairs()
 
-    def lose(self, path: str, loss: Loss, reason: str = _NO_EQUIVALENT) -> None:
-        """Note a field that only Gemini has."""
-        self.unshared.append(ir.Unshared(path=path, loss=loss, reason=reason))
+    def lose(self, path: str, loss: Loss, reason: str = _NO_EQUIVALENT, value: Json = None) -> None:
+        """Note a field that only Gemini has; with its value it goes on to an upstream of this protocol."""
+        self.unshared.append(ir.Unshared(path=path, loss=loss, reason=reason, value=value))
 
     def lose_if_set(self, fields: ProtoFields, key: str, loss: Loss) -> None:
         """Note a field unless it is absent or says nothing (protobuf's default values)."""

@@ -14,7 +14,7 @@ from translators.base import Call, Reading, Rendered, Target
 from translators.errors import ErrorKind, GatewayError
 from translators.gemini.config import cut_at, parse_config, render_config
 from translators.gemini.content import parse_contents, parse_system
-from translators.gemini.context import PROTOCOL, Context
+from translators.gemini.context import PROTOCOL, Context, is_default
 from translators.gemini.history import History
 from translators.gemini.spelling import ProtoFields
 from translators.gemini.tools import (
@@ -94,7 +94,8 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
     choice = parse_choice(fields, context)
     _parse_safety(fields, context)
     for key, loss in _UNSHARED.items():
-        context.lose_if_set(fields, key, loss)
+        if key in fields.raw and not is_default(value := fields.any(key)):
+            context.lose(fields.at(key), loss, value=value)
     tier = fields.word("serviceTier")
     store = fields.optional_bool("store")
     context.unknown(fields)
@@ -139,9 +140,10 @@ def _parse_safety(fields: ProtoFields, context: Context) -> None:
         setting.skip("category", "method")
         threshold = setting.word("threshold") or _UNSET_THRESHOLD
         if threshold in _PERMISSIVE:
-            context.lose(setting.path, Loss.NOTE, "safety settings have no equivalent")
+            reason = "safety settings have no equivalent"
+            context.lose(setting.path, Loss.NOTE, reason, dict(setting.raw))
         elif threshold != _UNSET_THRESHOLD:
-            context.lose(setting.path, Loss.SAFETY)
+            context.lose(setting.path, Loss.SAFETY, value=dict(setting.raw))
         context.unknown(setting)
 
 
@@ -227,5 +229,12 @@ def _render_rest(request: ir.Request, target: Target, losses: Losses) -> JsonObj
         if value:
             losses.give_up(Loss.TELEMETRY, request.path_of(name), "has no equivalent in Gemini")
     for field in request.unshared:
-        losses.give_up(field.loss, field.path, field.reason)
+        if field.value is not None and request.protocol == PROTOCOL:
+            name, is_item, _ = field.path.rpartition(".")[2].partition("[")
+            if is_item:
+                body.setdefault(name, []).append(field.value)
+            else:
+                body[name] = field.value
+        else:
+            losses.give_up(field.loss, field.path, field.reason)
     return body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -232,10 +233,12 @@ def test_loose_safety_settings_warn_in_every_mode() -> None:
     setting = {"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}
     for mode in Mode:
         losses = Losses(mode)
-        render(parse({**HI, "safetySettings": [setting]}), losses=losses)
+        asked = parse({**HI, "safetySettings": [setting]})
+        render(replace(asked, protocol="another"), losses=losses)
         assert losses.degradations == (
             Degradation("safetySettings[0]", "safety settings have no equivalent"),
         )
+        assert render(asked)["safetySettings"] == [setting]
 
 
 @pytest.mark.parametrize(

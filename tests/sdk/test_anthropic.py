@@ -32,15 +32,21 @@ WEATHER: dict[str, Any] = {
 USER: list[Any] = [{"role": "user", "content": "Hi"}]
 
 
-@pytest.fixture
-def client(gateway: Gateway) -> anthropic.Anthropic:
+@pytest.fixture(scope="session")
+def shared_client(shared_gateway: Gateway) -> anthropic.Anthropic:
     """A client that validates every answer and retries nothing."""
     return anthropic.Anthropic(
-        api_key=gateway.key,
-        base_url=gateway.url,
+        api_key=shared_gateway.key,
+        base_url=shared_gateway.url,
         max_retries=0,
         _strict_response_validation=True,
     )
+
+
+@pytest.fixture
+def client(shared_client: anthropic.Anthropic, fake: FakeProvider) -> anthropic.Anthropic:
+    """The client, in front of a provider that has seen nothing yet."""
+    return shared_client
 
 
 def both(client: anthropic.Anthropic, **request: Any) -> Message:

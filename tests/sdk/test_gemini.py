@@ -113,12 +113,18 @@ def whole(chunks: list[types.GenerateContentResponse]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def asker(gateway: Gateway) -> Iterator[Asker]:
-    """The SDK in front of the gateway."""
-    found = Asker(gateway)
+@pytest.fixture(scope="session")
+def shared_asker(shared_gateway: Gateway) -> Iterator[Asker]:
+    """The SDK in front of the gateway; making its client takes longer than a test."""
+    found = Asker(shared_gateway)
     yield found
     found.client.close()
+
+
+@pytest.fixture
+def asker(shared_asker: Asker, fake: FakeProvider) -> Asker:
+    """The SDK, in front of a provider that has seen nothing yet."""
+    return shared_asker
 
 
 def test_text(asker: Asker, fake: FakeProvider, up: str) -> None:

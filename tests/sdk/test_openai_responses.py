@@ -33,15 +33,21 @@ WEATHER = {
 }
 
 
-@pytest.fixture
-def client(gateway: Gateway) -> openai.OpenAI:
+@pytest.fixture(scope="session")
+def shared_client(shared_gateway: Gateway) -> openai.OpenAI:
     """A client that validates every answer and retries nothing."""
     return openai.OpenAI(
-        api_key=gateway.key,
-        base_url=f"{gateway.url}/v1",
+        api_key=shared_gateway.key,
+        base_url=f"{shared_gateway.url}/v1",
         max_retries=0,
         _strict_response_validation=True,
     )
+
+
+@pytest.fixture
+def client(shared_client: openai.OpenAI, fake: FakeProvider) -> openai.OpenAI:
+    """The client, in front of a provider that has seen nothing yet."""
+    return shared_client
 
 
 def events(client: openai.OpenAI, **request: Any) -> list[ResponseStreamEvent]:

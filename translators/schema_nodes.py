@@ -192,8 +192,10 @@ def _repaired(node: Json, depth: int) -> Json:
     for key, value in node.items():
         if value is None and key not in _FREE_VALUES:
             continue
-        if key == "required" and not isinstance(value, list):
-            continue
+        if key == "required":
+            if not isinstance(value, list):
+                continue
+            value = [name for name in value if isinstance(name, str)]
         if key == "items" and isinstance(value, list):
             key = "prefixItems"  # until 2019-09 `items` could be a list
         if key in STRUCTURE:

@@ -636,3 +636,9 @@ def test_a_nullable_object_with_an_optional_property_is_not_strict() -> None:
     outer = {"type": "object", "required": ["o"], "additionalProperties": False}
     assert not fits_openai_strict(outer | {"properties": {"o": inner}})
     assert fits_openai_strict(outer | {"properties": {"o": inner | {"required": ["a"]}}})
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_names_that_are_no_strings_are_not_required(dialect: Dialect) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": [[], 1, "a"]}
+    assert converted(schema, dialect)["required"] == ["a"]

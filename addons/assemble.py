@@ -48,7 +48,7 @@ def assemble() -> list[object]:
         Pool(engine),
         Admission(exchanges, configs),
         Admin(exchanges, picker, ledger, places, now_s),
-        LocalPages(exchanges, configs),
+        LocalPages(exchanges, configs, picker),
         Reader(exchanges),
         gate,
         Router(exchanges, translate, picker),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -14,7 +15,8 @@ from addons.answers import json_response, make_response
 from addons.endpoints import Page as LocalPage
 from addons.exchange import Exchange, Exchanges
 from addons.guard import fail_closed
-from addons.router import model_names, targets, unknown_model
+from addons.picker import Picker
+from addons.router import is_resting, model_names, targets, unknown_model
 from addons.snapshot import ConfigHolder
 from config.models import Config
 from translators.anthropic import models as anthropic_models
@@ -26,6 +28,7 @@ from translators.openai_chat import models as openai_models
 from translators.openai_responses import models as codex_models
 from translators.wire import JsonObject
 
+RESTING: Final = "(unavailable now)"
 VERSION: Final = "0.1.0"
 _CODEX: Final = re.compile(r"codex", re.IGNORECASE)
 
@@ -46,9 +49,10 @@ MODELS: Final[Mapping[str, Callable[[ModelCard], JsonObject]]] = {
 class LocalPages:
     """Answer pages and model lists; touches nothing else."""
 
-    def __init__(self, exchanges: Exchanges, configs: ConfigHolder) -> None:
+    def __init__(self, exchanges: Exchanges, configs: ConfigHolder, picker: Picker) -> None:
         self._exchanges = exchanges
         self._configs = configs
+        self._picker = picker
 
     @fail_closed
     def request(self, flow: http.HTTPFlow) -> None:
@@ -94,6 +98,7 @@ class LocalPages:
             for card in model_cards(exchange.config)
             if principal is None or principal.may_use(card.id)
         ]
+        cards = self._usable(exchange.config, cards)
         if exchange.endpoint.operation is Operation.GET_MODEL:
             wanted = exchange.endpoint.model or ""
             exchange.model = wanted.removeprefix("models/")
@@ -105,6 +110,25 @@ class LocalPages:
         if is_codex(exchange.headers, query):
             listing |= codex_models.render_catalogue(cards)
         return listing
+
+    def _usable(self, config: Config, cards: list[ModelCard]) -> list[ModelCard]:
+        """Models whose every key rests are marked or left out, as configured."""
+        wanted = config.models_list.unusable
+        if wanted == "show" or not self._picker.cooldowns.status():
+            return cards
+        resting = {card.id for card in cards if is_resting(self._picker, config, card.id)}
+        if wanted == "hide":
+            return [card for card in cards if card.id not in resting]
+        return [
+            replace(
+                card,
+                display_name=f"{card.display_name or card.id} {RESTING}",
+                description=f"{card.description} {RESTING}".strip(),
+            )
+            if card.id in resting
+            else card
+            for card in cards
+        ]
 
     def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
         """Answer with an error."""

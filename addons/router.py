@@ -198,6 +198,23 @@ def targets(config: Config, name: str) -> list[tuple[Provider, str]]:
     ]
 
 
+def is_resting(picker: Picker, config: Config, name: str) -> bool:
+    """Whether every place and key that serves a model rests now: asking for it would be refused."""
+    choices = [
+        Candidate(
+            upstream=place.provider,
+            endpoint=place.provider.primary,
+            key=key,
+            model=place.model,
+            wire_model=place.model,
+        )
+        for place in resolve(config, name).places
+        for key in place.keys
+    ]
+    rests = picker.cooldowns.rest_s
+    return bool(choices) and all(rests(one, config.cooldowns) > 0 for one in choices)
+
+
 def model_names(config: Config) -> list[str]:
     """The names that clients can ask for, patterns left out unless the configuration lists them."""
     listed = config.models_list

@@ -245,3 +245,15 @@ def test_admin_pages_say_what_they_do_not_know(gate: Gateway) -> None:
     assert gate.request("GET", "/admin/nothing")[0] == 404
     assert gate.request("GET", "/admin/reset")[0] == 405
     assert gate.request("POST", "/admin/reset", b'{"provider": 1}')[0] == 400
+
+
+def test_r21_a_model_whose_every_key_rests_is_marked(
+    gate: Gateway, fakes: list[FakeProvider]
+) -> None:
+    fakes[0].play("text", failure="status", status=503, times=0)
+    say(gate, "any")
+    headers = {"authorization": "Bearer test-gateway-key", **VERSION}
+    _status, _headers, body = gate.request("GET", "/v1/models?limit=100", headers=headers)
+    names = {card["id"]: card["display_name"] for card in json.loads(body)["data"]}
+    assert "unavailable" in names["first/m"]
+    assert "unavailable" not in names["any"]

@@ -15,6 +15,7 @@ from addons.exchange import Exchanges, now_s
 from addons.failover import Failover
 from addons.gate import Gate, Places
 from addons.joinwrites import JoinWrites
+from addons.keep import KeepCooldowns
 from addons.local import LocalPages
 from addons.picker import Picker
 from addons.pool import Pool
@@ -43,6 +44,7 @@ def assemble() -> list[object]:
     return [
         Dispatch(engine.note_failed_hook),
         ConfigWatcher(configs, translate),
+        KeepCooldowns(configs, picker.cooldowns, time.time),
         engine,
         JoinWrites(),
         Pool(engine),

@@ -14,6 +14,7 @@ from weakref import WeakMethod
 
 from mitmproxy import http
 
+from addons import bodies
 from addons.answers import REQUEST_ID_HEADER, error_response, make_response
 from addons.contract import Attempt, Cause, Verdict
 from addons.credentials import Credentials
@@ -258,7 +259,8 @@ class Failover:
                 content_type = (
                     attempt.response.headers.get("content-type", "") if attempt.response else ""
                 )
-                one.unary = self._translate.unary(exchange, one, content_type, bytes(one.unary_in))
+                whole = plain(attempt, bytes(one.unary_in))
+                one.unary = self._translate.unary(exchange, one, content_type, whole)
                 one.unary_in = bytearray()
                 return Verdict.COMMIT
             assert one.relay is not None  # noqa: S101 - _start said so
@@ -279,6 +281,8 @@ class Failover:
         """Begin to relay a stream; False when the answer is to be read whole."""
         response = attempt.response
         content_type = response.headers.get("content-type", "") if response is not None else ""
+        if content_encoding(attempt):
+            return False  # read whole, for identity was asked for (pitfalls ENC-04)
         is_array = one.candidate.protocol == "gemini" and one.stream
         if not exchange.stream or not (content_type.startswith("text/event-stream") or is_array):
             return False
@@ -503,6 +507,25 @@ def finishing(attempt: Attempt) -> Callable[[], None]:
             finish_now()
 
     return finish
+
+
+def content_encoding(attempt: Attempt) -> str:
+    """How the upstream compressed its answer although it was asked not to; "" for not at all."""
+    told = attempt.response.headers.get("content-encoding", "") if attempt.response else ""
+    return "" if told.strip().lower() == "identity" else told.strip()
+
+
+def plain(attempt: Attempt, body: bytes) -> bytes:
+    """The whole body of an answer without its compression."""
+    encoding = content_encoding(attempt)
+    if not encoding:
+        return body
+    try:
+        return bodies.decode(body, encoding, attempt.max_body_bytes or len(body) * 100)
+    except GatewayError as error:
+        raise GatewayError(
+            ErrorKind.UPSTREAM_MALFORMED, "the provider's compressed answer cannot be read"
+        ) from error
 
 
 def response_patterns(exchange: Exchange) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts.llmgate import configuration, running, serving, translating
+from scripts.llmgate import configuration, running, serving, status, translating
 
 app = typer.Typer(
     name="llmgate",
@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-for group in (serving, running, configuration, translating):
+for group in (serving, running, configuration, translating, status):
     group.register(app)
 
 

@@ -238,7 +238,7 @@ def test_loose_safety_settings_warn_in_every_mode() -> None:
         assert losses.degradations == (
             Degradation("safetySettings[0]", "safety settings have no equivalent"),
         )
-        assert render(asked, losses=Losses(mode))["safetySettings"] == [setting]
+        assert render(asked, losses=Losses(mode)).body["safetySettings"] == [setting]
 
 
 @pytest.mark.parametrize(

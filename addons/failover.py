@@ -477,6 +477,7 @@ class Failover:
             exchange.status = flow.response.status_code
         self._picker.released(exchange)
         self._settler.settle(exchange)
+        forget_places(exchange)
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Put the translated whole answer in place of the upstream's."""
@@ -496,6 +497,18 @@ class Failover:
         if exchange is None or not isinstance(attempt.data, Try):
             raise RuntimeError("an attempt without its exchange")
         return exchange, attempt.data
+
+
+def forget_places(exchange: Exchange) -> None:
+    """Drop unread bytes, and the tracebacks of its errors: their frames lead back to the flow and would keep both alive for ever."""
+    errors: list[BaseException | None] = [exchange.error]
+    for one in exchange.tries:
+        one.unary_in = bytearray()
+        errors += (one.error, one.relay.error if one.relay is not None else None)
+    while errors:
+        if (error := errors.pop()) is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
+            errors += (error.__cause__, error.__context__)
 
 
 def finishing(attempt: Attempt) -> Callable[[], None]:

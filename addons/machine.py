@@ -287,6 +287,7 @@ class GatewayStream(ClientSide):
         self._hold(event.data)
         attempt = self._current()
         if self._held_bytes > attempt.max_peek_bytes:
+            self._release()
             yield from self._fail(
                 attempt, Cause.TOO_LARGE, f"nothing decided in {attempt.max_peek_bytes} bytes"
             )
@@ -300,7 +301,7 @@ class GatewayStream(ClientSide):
     def _judge(self, attempt: Attempt, data: bytes, *, ended: bool) -> Commands[None]:
         verdict = self.policy.peek(attempt, data, ended)
         if verdict is Verdict.FAIL:
-            present(attempt.response).raw_content = self._release()
+            present(attempt.response).raw_content = self._release()[: attempt.max_error_bytes]
             yield from self._fail(attempt, Cause.FIRST_EVENT, "the answer began with an error")
         elif verdict is Verdict.COMMIT or ended:
             held = self._release()

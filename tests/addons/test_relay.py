@@ -105,3 +105,26 @@ def test_a_refusal_of_a_filter_is_passed_on() -> None:
     assert b"[DONE]" not in out
     assert machine.error is not None
     assert machine.error.kind is ErrorKind.CONTENT_POLICY
+
+
+@pytest.mark.parametrize("client", sorted(REQUESTS))
+@pytest.mark.parametrize(
+    ("frame_bytes", "events", "words"),
+    [
+        pytest.param(10**6, 5, b"more events", id="too many events"),
+        pytest.param(400, 10**6, b"more than 400 bytes", id="an event too large"),
+    ],
+)
+def test_a_stream_beyond_its_bounds_ends_in_an_error(
+    client: str, frame_bytes: int, events: int, words: bytes
+) -> None:
+    machine = relay(client, "openai_chat", Mode.MAX_COMPAT, [])
+    machine.bound(frame_bytes, events)
+    pieces = [chunk({"content": f"piece {number}"}) for number in range(9)]
+    pieces.append(chunk({"content": "x" * 500}))
+    out = b"".join(b"".join(machine(piece)) for piece in pieces)
+    assert b"piece 0" in out
+    assert words in out
+    assert machine.error is not None
+    assert machine.error.kind is ErrorKind.UPSTREAM_MALFORMED
+    assert machine(chunk({"content": "late"})) == []

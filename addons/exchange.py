@@ -160,6 +160,8 @@ class Exchange:
     """How often all candidates have been gone through again."""
     tries: list[Try] = field(default_factory=list)
     current: Try | None = None
+    promised: bool = False
+    """The head of a streamed answer went out before any upstream had answered."""
     answered_s: float | None = None
     """When the first byte for the client was ready."""
     status: int | None = None

@@ -192,7 +192,8 @@ class Failover:
         else:
             attempt.total_timeout_s = timeouts.stream_s
             attempt.ping_interval_s = timeouts.ping_interval_s or None
-            attempt.early_start_s = timeouts.early_start_s
+            early = timeouts.early_start_s
+            attempt.early_start_s = config.retry.peek_s if early is None else early
         candidate = one.candidate
         attempt.http2 = candidate.upstream.http2
         attempt.via = egress_proxy(candidate.key.proxy or candidate.upstream.proxy or config.proxy)
@@ -304,13 +305,14 @@ class Failover:
         response = flow.response
         if response is None:
             raise RuntimeError("commit without a response")
-        upstream_headers = list(response.headers.items())
-        response.status_code = 200
-        response.reason = "OK"
-        response.headers = http.Headers(self._answer_headers(exchange, one, upstream_headers))
+        if not exchange.promised:
+            upstream_headers = list(response.headers.items())
+            response.status_code = 200
+            response.reason = "OK"
+            response.headers = http.Headers(self._answer_headers(exchange, one, upstream_headers))
+            exchange.answered_s = now_s()
         exchange.status = 200
         exchange.error = None
-        exchange.answered_s = now_s()
         if one.relay is not None:
             recorder = exchange.recorder
             response.stream = one.relay if recorder is None else recorder.around(one.relay)
@@ -423,6 +425,7 @@ class Failover:
         if not exchange.stream or exchange.array_framing:
             return None
         exchange.answered_s = now_s()
+        exchange.promised = True
         return http.Response.make(200, b"", http.Headers(self._answer_headers(exchange, one, [])))
 
     def protocol_error(

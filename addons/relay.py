@@ -55,18 +55,15 @@ class Relay(Protocol):
 def judged(events: list[ir.StreamEvent]) -> GatewayError | bool:
     """What the first events say: a failure, a good beginning (True), or nothing yet.
 
-    A failure right behind the start, in one read, still fails the attempt (Responses reports a prompt that is too
-    long so); nobody waits for it, for after the start there may be minutes of silent reasoning.
+    The start alone says nothing: Responses reports a prompt that is too long right behind it. While the upstream
+    is silent after its start, `early_start` keeps the client's stream alive.
     """
-    begun = False
     for event in events:
         if isinstance(event, ir.StreamFailed):
             return event.error
-        if isinstance(event, ir.MessageStart):
-            begun = True
-        elif not isinstance(event, ir.Ping):
+        if not isinstance(event, ir.MessageStart | ir.Ping):
             return True
-    return begun
+    return False
 
 
 class EventSink(Protocol):

@@ -117,7 +117,7 @@ class Config(Tenant):
     """Tools that providers run themselves."""
     chat_reasoning: str | None = "reasoning_content"
     """The field in which Chat Completions clients get the model's thinking; null = they get none."""
-    token_encoding: str | None = "o200k_base"
+    token_encoding: str | None = "o200k_base"  # noqa: S105 - the name of an encoding
     """The tiktoken encoding of local token counts, fetched behind the scenes where missing; null = estimates only."""
     streaming: Streaming = Streaming()
     """How answers stream to which clients."""

@@ -42,7 +42,7 @@ class Timeouts(Section):
     """Silence after which a streaming client gets a heartbeat; 0 = never."""
     early_start_s: Seconds | None = None
     """Silence after which a streaming client's answer starts, so that heartbeats can flow although no
-    upstream has answered yet; from then on failures end in the stream. Absent = never early."""
+    upstream has answered yet; from then on failures end in the stream. Absent = `retry.peek_s`."""
     shutdown_s: Seconds = 30.0
     """How long running answers may go on when the gateway stops."""
 

@@ -173,9 +173,7 @@ def _output_format(fields: Fields, config: Fields | None) -> ir.OutputFormat | N
     schema_object = wire.json_object("schema")
     if schema_object is None:
         raise required(wire.at("schema"))
-    return ir.OutputFormat(
-        kind=ir.OutputKind.JSON_SCHEMA, schema=schema_object, path=wire.path
-    )
+    return ir.OutputFormat(kind=ir.OutputKind.JSON_SCHEMA, schema=schema_object, path=wire.path)
 
 
 def _sampling(fields: Fields, call: Call, intake: Intake) -> ir.Sampling:

@@ -120,7 +120,13 @@ def check_request(body: dict[str, Any]) -> None:
     if "generationConfig" in body:
         types.GenerationConfig.model_validate(body["generationConfig"])
     known = {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig"}
-    assert set(body) <= known | {"serviceTier", "store", "safetySettings", "cachedContent", "labels"}
+    assert set(body) <= known | {
+        "serviceTier",
+        "store",
+        "safetySettings",
+        "cachedContent",
+        "labels",
+    }
 
 
 # ------------------------------------------------------------------------------------------- answers

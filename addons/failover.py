@@ -31,7 +31,7 @@ from addons.payload import passing_betas
 from addons.picker import Picker
 from addons.settle import Settler
 from addons.translate import Outgoing, ReasoningTrail, Translate
-from translators import PROTOCOLS, ir
+from translators import PROTOCOLS
 from translators.errors import ErrorKind, GatewayError
 from translators.losses import Losses
 from translators.profile import ModelProfile
@@ -89,10 +89,6 @@ class Failover:
         self._picker = picker
         self._settler = settler
         self._media = MediaFetcher()
-        self.event_hook: Callable[
-            [Exchange], Callable[[ir.StreamEvent], ir.StreamEvent | None] | None
-        ]
-        self.event_hook = lambda _exchange: None
 
     # -- hooks
 
@@ -290,7 +286,6 @@ class Failover:
         one.relay = self._translate.relay(
             exchange,
             one,
-            on_event=self.event_hook(exchange),
             on_finished=finishing(attempt),
             keep=exchange.keep_answer,
         )

@@ -46,7 +46,7 @@ CAUSES: Final[dict[Cause, ErrorKind]] = {
     Cause.FIRST_BYTE_TIMEOUT: ErrorKind.TIMEOUT,
     Cause.IDLE_TIMEOUT: ErrorKind.TIMEOUT,
     Cause.TOTAL_TIMEOUT: ErrorKind.TIMEOUT,
-    Cause.PROTOCOL: ErrorKind.UPSTREAM_MALFORMED,
+    Cause.PROTOCOL: ErrorKind.UPSTREAM_CUT,
     Cause.CUT: ErrorKind.UPSTREAM_CUT,
     Cause.TOO_LARGE: ErrorKind.UPSTREAM_MALFORMED,
     Cause.INTERNAL: ErrorKind.INTERNAL,

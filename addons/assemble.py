@@ -26,6 +26,7 @@ from addons.settle import Settler
 from addons.side import Side
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
+from addons.typechecks import TypeChecks
 from config.models import Config
 from translators.memory import ReasoningMemory
 
@@ -47,6 +48,7 @@ def assemble() -> list[object]:
         KeepCooldowns(configs, picker.cooldowns, time.time),
         engine,
         JoinWrites(),
+        TypeChecks(),
         Pool(engine),
         Admission(exchanges, configs),
         Admin(exchanges, picker, ledger, places, now_s),

@@ -46,8 +46,8 @@ def _kinds(declared: Any) -> Kinds:
 
 def glance(cls: type, check: Check) -> Check:
     """A `__post_init__` that passes what has exactly its declared types, and asks `check` about the rest."""
-    read = attrgetter(*(field.name for field in fields(cls)))  # type: ignore[arg-type]
-    kinds = [_kinds(field.type) for field in fields(cls)]  # type: ignore[arg-type]
+    read = attrgetter(*(field.name for field in fields(cls)))
+    kinds = [_kinds(field.type) for field in fields(cls)]
 
     def post_init(self: Any) -> None:
         for value, allowed in zip(read(self), kinds, strict=True):

@@ -19,7 +19,7 @@ from addons.exchange import Candidate, Exchange
 from translators import ir
 from translators.anthropic import counting as anthropic_counting
 from translators.gemini import counting as gemini_counting
-from translators.openai_responses.side import input_tokens_response
+from translators.openai_responses.side import counted_fields, input_tokens_response
 from translators.tokens import Encoding, Estimator, TiktokenCounter, TokenCounter, count_request
 from translators.wire import JsonObject, dumps
 
@@ -119,15 +119,22 @@ def quick_estimate(request: ir.Request, protocol: str) -> int:
     return count_request(request, Characters(), protocol)
 
 
-def counted_body(exchange: Exchange, candidate: Candidate) -> bytes | None:
-    """The body of a count for an upstream of the client's own protocol; None = as generations are passed.
+def counted_body(
+    exchange: Exchange, candidate: Candidate, change: Callable[[JsonObject], JsonObject]
+) -> bytes | None:
+    """The body of a count for an upstream of the client's own protocol; None = the client's bytes will do.
 
-    Anthropic refuses fields that a count does not know (pitfalls CNT-05); Gemini names the model in the wrapped form.
+    `change` does to it what a generation would go through, so that what is counted is what would be sent. Anthropic
+    refuses fields that a count does not know (pitfalls CNT-05), and so does OpenAI; Gemini's wrapped form is changed
+    inside, and names the model once more.
     """
-    body = exchange.body
-    if candidate.protocol == "anthropic":
-        return dumps(anthropic_counting.count_body(body, candidate.wire_model))
+    asked, model = exchange.body, candidate.wire_model
     if candidate.protocol == "gemini":
-        renamed = gemini_counting.forwarded(body, candidate.wire_model)
-        return None if renamed is body else dumps(renamed)
-    return None
+        body = gemini_counting.forwarded(asked, model, change)
+        return None if body is asked else dumps(body)
+    body = change(asked)
+    if candidate.protocol == "anthropic":
+        return dumps(anthropic_counting.count_body(body, model))
+    if body is asked:
+        return None
+    return dumps(counted_fields(body, asked, model))

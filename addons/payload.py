@@ -1,4 +1,5 @@
-"""The last changes to an upstream body: fields of betas that do not pass, then the payload rules. Pure.
+"""The last changes to an upstream body: fields of betas that do not pass, the payload rules, then what the upstream
+refuses of its own protocol. Pure.
 
 A body that nothing changes keeps its very bytes. What takes a field away that the client sent is recorded.
 """
@@ -6,36 +7,58 @@ A body that nothing changes keeps its very bytes. What takes a field away that t
 from __future__ import annotations
 
 from addons import betas
-from addons.exchange import Candidate, Exchange
+from addons.exchange import Candidate, Exchange, Try
 from config.payload import PayloadContext, PayloadRule, apply_rules
-from translators.losses import Losses
+from translators import PROTOCOLS
+from translators.base import Fitting
+from translators.profile import ModelProfile
+from translators.seal import Seal
 from translators.wire import JsonObject, dumps
 
 
-def finish_rendered(exchange: Exchange, candidate: Candidate, body: JsonObject) -> bytes:
+def finish_rendered(
+    exchange: Exchange, attempt: Try, body: JsonObject, profile: ModelProfile
+) -> bytes:
     """A rendered body after the payload rules, as bytes."""
-    return dumps(apply_rules(body, _rules(exchange, candidate), _context(exchange, candidate)))
+    candidate = attempt.candidate
+    changed = apply_rules(body, _rules(exchange, candidate), _context(exchange, candidate))
+    if changed is not body:
+        fitting = Fitting(profile=profile, asked=body)
+        changed = PROTOCOLS[candidate.protocol].fit(changed, fitting, attempt.losses)
+    return dumps(changed)
 
 
-def finish_passed(exchange: Exchange, candidate: Candidate, losses: Losses) -> bytes | None:
+def finish_passed(
+    exchange: Exchange, attempt: Try, profile: ModelProfile, seal: Seal | None = None
+) -> bytes | None:
     """A passed body that must change in more than its model, as bytes; None = it need not."""
-    body = exchange.body
+    body = changed_body(exchange, attempt, exchange.body, profile, seal)
+    if body is exchange.body:
+        return None
+    if exchange.endpoint.model is None and body.get("model") == exchange.body.get("model"):
+        body = {**body, "model": attempt.candidate.wire_model}
+    return dumps(body)
+
+
+def changed_body(
+    exchange: Exchange, attempt: Try, asked: JsonObject, profile: ModelProfile, seal: Seal | None
+) -> JsonObject:
+    """What this upstream gets instead of a client's body; the very same object when nothing has to change."""
+    body, candidate = asked, attempt.candidate
     dropped = dropped_betas(exchange, candidate)
     if dropped:
         body = betas.without_gated(body, dropped)
         for flag in dropped:
-            losses.warn(betas.HEADER, f"{candidate.provider} does not take {flag}")
+            attempt.losses.warn(betas.HEADER, f"{candidate.provider} does not take {flag}")
     rules = _rules(exchange, candidate)
     if rules:
         named = body
         if exchange.endpoint.model is None and body.get("model") != candidate.wire_model:
             named = {**body, "model": candidate.wire_model}
         changed = apply_rules(named, rules, _context(exchange, candidate))
-        if changed is not named:
-            return dumps(changed)
-    if body is exchange.body:
-        return None
-    return dumps({**body, "model": candidate.wire_model})
+        body = body if changed is named else changed
+    fitting = Fitting(profile=profile, asked=asked, seal=seal)
+    return PROTOCOLS[candidate.protocol].fit(body, fitting, attempt.losses)
 
 
 def dropped_betas(exchange: Exchange, candidate: Candidate) -> tuple[str, ...]:

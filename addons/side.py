@@ -27,8 +27,8 @@ from translators.errors import ErrorKind, GatewayError, invalid
 from translators.losses import Degradation
 from translators.openai_chat.completions import COMPLETIONS
 from translators.openai_responses import stored
-from translators.openai_responses.compaction import COMPACTION
-from translators.openai_responses.side import without_envelopes
+from translators.openai_responses.compaction import COMPACTION, TRIGGERED_COMPACTION
+from translators.openai_responses.side import TRIGGER, wants_compaction
 from translators.wire import JsonObject, dumps
 
 RESPONSES: Final = "openai_responses"
@@ -73,6 +73,8 @@ class Side:
             case Operation.GENERATE if exchange.endpoint.protocol == RESPONSES:
                 self._continue(exchange)
                 self._record(exchange)
+                if wants_compaction(exchange.body):
+                    exchange.translator = TRIGGERED_COMPACTION
             case Operation.COUNT_TOKENS:
                 self._continue(exchange)
                 if not _is_native(exchange) or must_translate(exchange):
@@ -135,9 +137,6 @@ class Side:
         body = self._with_references(exchange, body)
         if body is not asked:
             exchange.asked = asked
-        if _is_native(exchange):
-            body = without_envelopes(body, self._translate.seal)
-        if body is not asked:
             exchange.body, exchange.raw = body, dumps(body)
 
     def _with_references(self, exchange: Exchange, body: JsonObject) -> JsonObject:
@@ -155,7 +154,8 @@ class Side:
         """Have the answer kept, unless the client says that it never comes back."""
         if exchange.body.get("store") is False:
             return
-        items = tuple(stored.input_items(exchange.body.get("input")))
+        said = stored.input_items(exchange.body.get("input"))
+        items = tuple(item for item in said if item.get("type") != TRIGGER)
         tenant = _tenant(exchange)
 
         def keep(response: JsonObject) -> None:

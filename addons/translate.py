@@ -23,7 +23,7 @@ from addons.passthrough import (
     swap_answer_model,
     swap_model,
 )
-from addons.payload import finish_passed, finish_rendered
+from addons.payload import changed_body, finish_passed, finish_rendered
 from addons.relay import EventSink, PassingRelay, Relay, TranslatingRelay
 from translators import PROTOCOLS, ir
 from translators.base import Call, Operation, Reading, Rendered, Target, Translator, Writing
@@ -93,26 +93,32 @@ class Translate:
         native = candidate.protocol == exchange.endpoint.protocol
         if native and candidate.reasoning is None and not must_translate(exchange):
             attempt.reading = None
-            return self._passing_request(exchange, attempt, upstream)
+            return self._passing_request(exchange, attempt, upstream, profile)
         path = upstream_path(candidate, upstream, attempt.stream)
         rendered = self._render(exchange, attempt, upstream, profile)
         attempt.reading = rendered.reading
-        body = finish_rendered(exchange, candidate, rendered.body)
+        body = finish_rendered(exchange, attempt, rendered.body, profile)
         return Outgoing(path=path, body=body, headers=rendered.headers)
 
-    def _passing_request(self, exchange: Exchange, attempt: Try, upstream: Translator) -> Outgoing:
+    def _passing_request(
+        self, exchange: Exchange, attempt: Try, upstream: Translator, profile: ModelProfile
+    ) -> Outgoing:
         candidate = attempt.candidate
         operation = exchange.endpoint.operation
-        body: bytes | None = None
+        body: bytes | None
         if operation in _SIDE:
             usual = upstream.upstream_path(operation, candidate.wire_model, False)
             path = candidate.endpoint.path(operation.value, candidate.wire_model, usual)
-            if operation is Operation.COUNT_TOKENS:
-                body = counted_body(exchange, candidate)
         else:
             path = upstream_path(candidate, upstream, attempt.stream)
-        if body is None:
-            body = finish_passed(exchange, candidate, attempt.losses)
+        if operation is Operation.COUNT_TOKENS:
+            body = counted_body(
+                exchange,
+                candidate,
+                lambda asked: changed_body(exchange, attempt, asked, profile, self.seal),
+            )
+        else:
+            body = finish_passed(exchange, attempt, profile, self.seal)
         if body is None:
             body = self._passed(exchange, candidate)
         return Outgoing(path=path, body=body, headers={})
@@ -142,19 +148,20 @@ class Translate:
         exchange: Exchange,
         attempt: Try,
         *,
-        on_event: Callable[[ir.StreamEvent], ir.StreamEvent | None] | None = None,
+        on_event: OnEvent | None = None,
         on_finished: Callable[[], None] | None = None,
         keep: bool = False,
     ) -> Relay:
         """The machine for a streamed answer to a streaming client. `keep` collects the whole answer too."""
         client = exchange.translator
         upstream = PROTOCOLS[attempt.candidate.protocol]
+        sink: EventSink | None = Folder() if keep else None
         if attempt.reading is None:
-            return self._passing(exchange, attempt)
+            attempt.trail = sink
+            return self._passing(exchange, attempt, sink, on_event, on_finished)
         losses = Losses(attempt.losses.mode, Side.RESPONSE)
-        sink: EventSink | None = None
-        if keep:
-            sink = Folder()
+        if sink is not None:
+            pass
         elif exchange.endpoint.protocol == "openai_chat":
             sink = ReasoningTrail()
         attempt.trail = sink
@@ -397,9 +404,12 @@ def must_translate(exchange: Exchange) -> bool:
 
     So it is when a script edited the request, for legacy completions, which become a chat, and when the history
     holds what this gateway wrote for an upstream of another protocol: sealed reasoning that no provider can verify.
+    Responses are spared that: there sealed items are taken out one by one (Translator.fit).
     """
     if exchange.hub_edited or exchange.endpoint.operation is Operation.LEGACY_COMPLETION:
         return True
+    if exchange.endpoint.protocol == "openai_responses":
+        return False
     return _SEALED.search(exchange.raw) is not None
 
 

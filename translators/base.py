@@ -97,6 +97,15 @@ class Reading:
     plain_value: bool = False
     """With `wrapped`: the value is a string that goes out bare and not as JSON (G `text/x.enum`)."""
     stream: bool = False
+    choices: int = 1
+    """How many answers this one call was asked for."""
+    calls: int = 1
+    """How many calls the gateway makes for the answers that were asked for, where one call gives one answer."""
+    resumable: bool = False
+    """The answer may pause and want to be resumed (`ir.Resume`)."""
+    once_more: bool = False
+    """What the model itself gave up (G) is an error in every mode while the client has nothing of it: the call will
+    be made once more."""
 
     def tool(self, wire_name: str) -> ir.ToolRef:
         """The client's tool behind a name on the wire; a name never declared stands for itself."""
@@ -114,6 +123,18 @@ class Rendered:
     body: JsonObject
     reading: Reading
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """What a passed body must fit: the profile of its upstream.
+
+    `asked` is the body before anybody changed it; `seal` opens what this gateway sealed.
+    """
+
+    profile: ModelProfile
+    asked: JsonObject = field(default_factory=dict)
+    seal: Seal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +201,15 @@ class StreamEncoder(Protocol):
 class StreamObserver(Protocol):
     """Watch a passed-through stream without changing it: usage, and whether it ended properly."""
 
+    def bound(self, max_frame_bytes: int) -> None:
+        """Limit how much of one unfinished event is held."""
+        ...
+
+    @property
+    def error(self) -> GatewayError | None:
+        """An event outgrew that limit: nothing more can be told of this stream."""
+        ...
+
     def feed(self, data: bytes) -> None:
         """Look at a piece of the body; never raises."""
         ...
@@ -218,6 +248,13 @@ class Translator(Protocol):
 
     def render_request(self, request: ir.Request, target: Target, losses: Losses) -> Rendered:
         """Write the request for an upstream of this protocol; losses are refused or recorded."""
+        ...
+
+    def fit(self, body: JsonObject, fitting: Fitting, losses: Losses) -> JsonObject:
+        """A body that passes without the hub, without what this very upstream refuses.
+
+        The very same object when nothing has to change, as it is for nearly all. What is taken away is recorded.
+        """
         ...
 
     def parse_response(self, body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:

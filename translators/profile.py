@@ -48,6 +48,9 @@ class ThinkingForm(StrEnum):
 class Echo(StrEnum):
     """Whether an assistant turn's readable reasoning goes back to a Chat upstream."""
 
+    UNKNOWN = "unknown"
+    """Nobody said: translated turns go without it, what a Chat client itself wrote passes."""
+
     REQUIRED = "required"
     """Turns with tool calls are refused without it (DeepSeek-style)."""
     ALLOWED = "allowed"
@@ -69,6 +72,8 @@ class ModelProfile:
     developer_role: bool = False
     """C: leading system text goes as `developer` instead of `system`."""
     mid_system: MidSystem = MidSystem.KEEP
+    single_system: bool = False
+    """C: one system message is taken, at the start; several of a Chat client are joined (translated ones always are)."""
     prefill: bool = True
     """A: a final assistant message is continued instead of refused."""
     # sampling and limits
@@ -89,7 +94,7 @@ class ModelProfile:
     """Thinking cannot be switched off."""
     budget_range: tuple[int, int] | None = None
     """Smallest and largest thinking budget, tokens."""
-    reasoning_echo: Echo = Echo.FORBIDDEN
+    reasoning_echo: Echo = Echo.UNKNOWN
     reasoning_field: str = "reasoning_content"
     """C: where an upstream takes echoed reasoning text."""
     signatures_required: bool = False
@@ -110,6 +115,8 @@ class ModelProfile:
     """C, R: freeform tools are understood; False = emulate as a function."""
     strict_tools: bool = True
     hosted_tools: frozenset[HostedKind] = frozenset()
+    web_search_type: str | None = None
+    """R: the one name of the hosted search that the provider knows; None = any that a client uses."""
     # media
     image_types: frozenset[str] = ALL_IMAGE_TYPES
     """() = text-only model."""

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from mitmproxy import http
 
+from addons.counting import counted_body
 from addons.credentials import Credentials
 from addons.exchange import Exchange, Try
-from addons.payload import finish_passed, passing_betas
+from addons.payload import changed_body, finish_passed, passing_betas
 from addons.translate import upstream_path
 from tests.addons.placing import World, world
 from translators import PROTOCOLS
 from translators.errors import ErrorKind, GatewayError
-from translators.losses import Losses
+from translators.profile import DEFAULT_PROFILE
 
 CONFIG = """
 providers:
@@ -28,6 +29,14 @@ providers:
     payload:
       - {when: {model: "m*"}, set_default: {temperature: 1}, set: {tier: gold}, remove: [speed]}
       - {when: {headers: {x-mode: loud}}, set: {loud: true}}
+      - {when: {exists: system}, set: {system: "No tea."}}
+  google:
+    protocol: gemini
+    base_url: "http://127.0.0.1:4/v1beta"
+    api_key: sk-three
+    payload:
+      - {set: {"systemInstruction.parts[0].text": "No tea."}, set_default: {"generationConfig.topK": 1},
+         remove: [toolConfig]}
   theirs: {protocol: anthropic, base_url: "http://127.0.0.1:3/v1", auth: client}
 """
 FLAGS = "interleaved-thinking-2025-05-14,context-management-2025-06-27"
@@ -47,7 +56,7 @@ def native(place: World, model: str, **more: Any) -> tuple[Exchange, Try]:
 
 def test_f41_rules_change_a_passed_body(place: World) -> None:
     exchange, one = native(place, "picky/m1", speed="fast", headers={"x-mode": "loud"})
-    body = finish_passed(exchange, one.candidate, Losses())
+    body = finish_passed(exchange, one, DEFAULT_PROFILE)
     assert body is not None
     found = json.loads(body)
     assert (found["model"], found["tier"], found["temperature"]) == ("m1", "gold", 1)
@@ -59,18 +68,17 @@ def test_f41_rules_change_a_passed_body(place: World) -> None:
 def test_f41_a_body_that_no_rule_is_about_keeps_its_bytes(place: World) -> None:
     for model in ("picky/other", "plain/m1"):
         exchange, one = native(place, model)
-        assert finish_passed(exchange, one.candidate, Losses()) is None
+        assert finish_passed(exchange, one, DEFAULT_PROFILE) is None
 
 
 def test_hdr_01_flags_and_fields_go_together_and_are_told(place: World) -> None:
     exchange, one = native(
         place, "picky/other", context_management={"edits": []}, headers={"anthropic-beta": FLAGS}
     )
-    losses = Losses()
-    body = finish_passed(exchange, one.candidate, losses)
+    body = finish_passed(exchange, one, DEFAULT_PROFILE)
     assert body is not None
     assert "context_management" not in json.loads(body)
-    assert "context-management" in losses.degradations[0].reason
+    assert "context-management" in one.losses.degradations[0].reason
     sent = passing_betas([("anthropic-beta", FLAGS), ("accept", "x")], one.candidate)
     assert dict(sent) == {"accept": "x", "anthropic-beta": "interleaved-thinking-2025-05-14"}
 
@@ -79,8 +87,52 @@ def test_hdr_01_an_upstream_that_takes_all_flags_gets_all(place: World) -> None:
     exchange, one = native(
         place, "plain/m", context_management={"edits": []}, headers={"anthropic-beta": FLAGS}
     )
-    assert finish_passed(exchange, one.candidate, Losses()) is None
+    assert finish_passed(exchange, one, DEFAULT_PROFILE) is None
     assert passing_betas([("anthropic-beta", FLAGS)], one.candidate) == [("anthropic-beta", FLAGS)]
+
+
+def counted(exchange: Exchange, one: Try) -> Any:
+    """The body of a count as it goes upstream."""
+    body = counted_body(
+        exchange,
+        one.candidate,
+        lambda asked: changed_body(exchange, one, asked, DEFAULT_PROFILE, None),
+    )
+    assert body is not None
+    return json.loads(body)
+
+
+def test_cnt_05_a_count_goes_through_the_same_rules_as_a_request(place: World) -> None:
+    exchange, one = native(
+        place,
+        "picky/m1",
+        system="Be brief.",
+        context_management={"edits": []},
+        thinking={"type": "adaptive"},
+        headers={"anthropic-beta": FLAGS},
+    )
+    sent = counted(exchange, one)
+    assert sent == {
+        "model": "m1",
+        "system": "No tea.",
+        "messages": exchange.body["messages"],
+        "thinking": {"type": "adaptive"},
+    }
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_cnt_06_the_rules_change_geminis_counts_too(place: World, wrapped: bool) -> None:
+    exchange = place.place("google/m", protocol="gemini", contents=[])
+    one = place.attempt(exchange)
+    assert one is not None
+    inner = {"contents": [], "systemInstruction": {"parts": [{"text": "Hi"}]}, "toolConfig": {}}
+    exchange.body = {"generateContentRequest": inner} if wrapped else inner
+    sent = counted(exchange, one)
+    expected = {"contents": [], "systemInstruction": {"parts": [{"text": "No tea."}]}}
+    if wrapped:
+        named = {**expected, "generationConfig": {"topK": 1}, "model": "models/m"}
+        expected = {"generateContentRequest": named}
+    assert sent == expected
 
 
 @pytest.mark.parametrize("stream", [False, True])

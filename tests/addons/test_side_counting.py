@@ -113,9 +113,9 @@ def test_the_quick_estimate_ignores_the_size_of_pictures() -> None:
 
 def test_a_bare_gemini_count_keeps_its_body() -> None:
     bare = {"contents": []}
-    assert forwarded(bare, "m") is bare
+    assert forwarded(bare, "m", lambda body: body) is bare
     wrapped = {"generateContentRequest": {"model": "models/x", "contents": []}}
-    assert forwarded(wrapped, "m")["generateContentRequest"]["model"] == "models/m"
+    assert forwarded(wrapped, "m", lambda body: body)["generateContentRequest"]["model"] == "models/m"
     assert wrapped["generateContentRequest"]["model"] == "models/x"
 
 

@@ -275,6 +275,52 @@ def test_compact(client: openai.OpenAI, fake: FakeProvider, upstream: str) -> No
         assert client.responses.create(model=model, input=again).output_text
 
 
+TRIGGERED: list[Any] = [
+    {"role": "user", "content": "A long talk about tea"},
+    {"type": "compaction_trigger"},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("upstream", FOREIGN)
+def test_a_compaction_trigger_is_answered_with_a_compaction(
+    client: openai.OpenAI, fake: FakeProvider, upstream: str, stream: bool
+) -> None:
+    model = f"{upstream}/m"
+    if stream:
+        with client.responses.stream(model=model, input=TRIGGERED) as events:
+            made = events.get_final_response()
+    else:
+        made = client.responses.create(model=model, input=TRIGGERED)
+    (item,) = made.output
+    assert (made.status, item.type) == ("completed", "compaction")
+    paths(fake)
+    kept: Any = [item.to_dict(), {"role": "user", "content": "Go on"}]
+    assert client.responses.create(model=model, input=kept).output_text
+    assert "Summary of the conversation so far" in json.dumps(fake.record[-1].body)
+    continued = client.responses.create(model=model, input="On", previous_response_id=made.id)
+    assert continued.output_text
+
+
+def test_a_compaction_trigger_passes_to_an_upstream_that_knows_it(
+    client: openai.OpenAI, fake: FakeProvider
+) -> None:
+    client.responses.create(model="responses/m", input=TRIGGERED)
+    assert fake.record[-1].body["input"][-1] == {"type": "compaction_trigger"}
+
+
+@pytest.mark.parametrize("mode", ["strict", "balanced"])
+def test_a_compaction_is_emulated_in_max_compat_only(
+    client: openai.OpenAI, fake: FakeProvider, mode: str
+) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(
+            model="claude/m", input=TRIGGERED, extra_headers={"x-llmgate-mode": mode}
+        )
+    assert caught.value.param == "input"
+    assert not fake.record
+
+
 # ------------------------------------------------------------------------------ the Codex catalogue
 
 

@@ -23,6 +23,7 @@ from translators.anthropic.stream import AnthropicDecoder, AnthropicObserver
 from translators.anthropic.words import PROTOCOL
 from translators.base import (
     Call,
+    Fitting,
     Operation,
     Reading,
     Rendered,
@@ -51,6 +52,10 @@ class AnthropicTranslator:
     def render_request(self, request_: ir.Request, target: Target, losses: Losses) -> Rendered:
         """See Translator."""
         return request.render_request(request_, target, losses)
+
+    def fit(self, body: JsonObject, fitting: Fitting, losses: Losses) -> JsonObject:
+        """See Translator; nothing is known that would have to change."""
+        return body
 
     def parse_response(self, body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
         """See Translator."""

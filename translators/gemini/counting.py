@@ -5,6 +5,7 @@ Reference: https://ai.google.dev/api/tokens (read 2026-11-21)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from translators.gemini.spelling import camel_keys
@@ -26,14 +27,23 @@ def count_body(body: JsonObject, model: str, *, vertex: bool = False) -> JsonObj
     return {"generateContentRequest": {"model": name, **fields}}
 
 
-def forwarded(body: JsonObject, model: str) -> JsonObject:
-    """A client's own count body for another model: the wrapped form names it once more; the same object if bare."""
+def forwarded(
+    body: JsonObject, model: str, change: Callable[[JsonObject], JsonObject]
+) -> JsonObject:
+    """A client's own count body, changed as a generation would be; the same object when nothing changes.
+
+    The wrapped form holds the request to change and names the model once more. The bare form counts contents only:
+    what the change adds beside them is left out.
+    """
     for key in ("generateContentRequest", "generate_content_request"):
         wrapped = body.get(key)
         if isinstance(wrapped, dict):
             name = model if "/" in model else f"models/{model}"
-            return {**body, key: {**wrapped, "model": name}}
-    return body
+            return {**body, key: {**change(wrapped), "model": name}}
+    changed = change(body)
+    if changed is body:
+        return body
+    return {key: value for key, value in changed.items() if key in body}
 
 
 def parse_count(body: Json) -> int | None:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from translators import ir
-from translators.base import Call, Operation, Reading, Rendered, Target, Writing
+from translators.base import Call, Fitting, Operation, Reading, Rendered, Target, Writing
 from translators.errors import ErrorReply, GatewayError
 from translators.gemini import errors, request, response
 from translators.gemini.context import PROTOCOL
@@ -38,6 +38,10 @@ class Gemini:
     def render_request(self, request_: ir.Request, target: Target, losses: Losses) -> Rendered:
         """See Translator."""
         return request.render_request(request_, target, losses)
+
+    def fit(self, body: JsonObject, fitting: Fitting, losses: Losses) -> JsonObject:
+        """See Translator; nothing is known that would have to change."""
+        return body
 
     def parse_response(self, body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
         """See Translator."""

@@ -18,10 +18,20 @@ from typing import Final
 from urllib.parse import quote
 
 from translators import ir
-from translators.base import Call, Operation, Reading, Rendered, Target, Translator, Writing
+from translators.base import (
+    Call,
+    Fitting,
+    Operation,
+    Reading,
+    Rendered,
+    Target,
+    Translator,
+    Writing,
+)
 from translators.errors import ErrorKind, ErrorReply, GatewayError
 from translators.losses import Losses
 from translators.openai_chat.errors import parse_error, render_error, render_stream_error
+from translators.openai_chat.passing import fit
 from translators.openai_chat.request import parse_request, render_request
 from translators.openai_chat.response import parse_response, render_response
 from translators.openai_chat.stream import ChatDecoder, ChatEncoder, ChatObserver
@@ -50,6 +60,10 @@ class ChatTranslator:
     def render_request(self, request: ir.Request, target: Target, losses: Losses) -> Rendered:
         """See Translator."""
         return render_request(request, target, losses)
+
+    def fit(self, body: JsonObject, fitting: Fitting, losses: Losses) -> JsonObject:
+        """See Translator."""
+        return fit(body, fitting, losses)
 
     def parse_response(self, body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
         """See Translator."""

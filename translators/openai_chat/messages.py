@@ -427,7 +427,7 @@ class Conversation:
             and reasoning.state.kind is DETAILS
             and self._target.understands(reasoning.state, NAME)
         ]
-        if profile.reasoning_echo is Echo.FORBIDDEN:
+        if profile.reasoning_echo not in _ECHOED:
             self._drop(turn.reasoning)
             return
         if details:
@@ -450,6 +450,10 @@ def _entries(text: str) -> list[Json]:
     except JsonSyntaxError:
         return []
     return value if isinstance(value, list) else []
+
+
+_ECHOED: Final = frozenset({Echo.ALLOWED, Echo.REQUIRED})
+"""Providers that are known to take it; nothing is tried on the others."""
 
 
 class _Turn:

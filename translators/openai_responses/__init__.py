@@ -20,7 +20,7 @@ from urllib.parse import quote
 from translators import base, ir
 from translators.errors import ErrorKind, ErrorReply, GatewayError
 from translators.losses import Losses
-from translators.openai_responses import errors, request, response, upstream
+from translators.openai_responses import errors, passing, request, response, upstream
 from translators.openai_responses.content import PROTOCOL
 from translators.openai_responses.encoder import Encoder
 from translators.openai_responses.snapshot import parse_usage
@@ -52,6 +52,10 @@ class ResponsesTranslator:
     ) -> base.Rendered:
         """See Translator."""
         return upstream.render_request(request, target, losses)
+
+    def fit(self, body: JsonObject, fitting: base.Fitting, losses: Losses) -> JsonObject:
+        """See Translator."""
+        return passing.fit(body, fitting, losses)
 
     def parse_response(
         self, body: JsonObject, reading: base.Reading, losses: Losses

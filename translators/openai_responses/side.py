@@ -1,5 +1,4 @@
-"""What the Responses API does besides answering: token counts, compaction where the upstream has none, and what
-a passed-through body must not carry.
+"""What the Responses API does besides answering: token counts, and compaction where the upstream has none.
 
 An emulated compaction asks the upstream's model for a summary and hands it out as a `compaction` item whose
 `encrypted_content` is an envelope of the text; items.py opens it when the item comes back. Pure functions: the
@@ -18,12 +17,15 @@ from translators.ids import digest62, response_id
 from translators.losses import Loss
 from translators.openai_responses.content import PROTOCOL
 from translators.openai_responses.foreign import parse_foreign
-from translators.openai_responses.items import SUMMARY_INTRO
 from translators.openai_responses.snapshot import render_usage
 from translators.seal import Seal
-from translators.wire import Json, JsonObject
+from translators.wire import JsonObject
 
 TRIGGER: Final = "compaction_trigger"
+
+_EMULATED: Final = (
+    "was compacted into a summary by the provider's model: its protocol has no compaction"
+)
 
 SUMMARY_PROMPT: Final = (
     "The conversation above is about to be cut off. Write a summary from which you could go on without it: "
@@ -33,14 +35,40 @@ SUMMARY_PROMPT: Final = (
 )
 
 
+_COUNTED: Final = frozenset(
+    {
+        "conversation",
+        "input",
+        "instructions",
+        "model",
+        "parallel_tool_calls",
+        "personality",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "tool_choice",
+        "tools",
+        "truncation",
+    }
+)
+
+
+def counted_fields(body: JsonObject, asked: JsonObject, model: str) -> JsonObject:
+    """A changed body for `POST /responses/input_tokens`: of what was added, only what a count takes."""
+    kept = {key: value for key, value in body.items() if key in _COUNTED or key in asked}
+    return {**kept, "model": model}
+
+
 def input_tokens_response(count: int) -> JsonObject:
     """The answer of `POST /responses/input_tokens`."""
     return {"object": "response.input_tokens", "input_tokens": count}
 
 
-def wants_compaction(request: ir.Request) -> bool:
-    """Whether the client asks, with a trigger item, for a compaction instead of an answer."""
-    return any(_is_trigger(part) for message in request.messages for part in message.parts)
+def wants_compaction(body: JsonObject) -> bool:
+    """Whether a request asks for a compaction instead of an answer: a trigger is the last of its items."""
+    items = body.get("input")
+    last = items[-1] if isinstance(items, list) and items else None
+    return isinstance(last, dict) and last.get("type") == TRIGGER
 
 
 def _is_trigger(part: ir.Part) -> bool:
@@ -50,7 +78,8 @@ def _is_trigger(part: ir.Part) -> bool:
 def compaction_request(request: ir.Request) -> ir.Request:
     """A request that asks the upstream's model to summarise the conversation of this one.
 
-    Tools stay declared, because a history with calls needs them, but must not be called.
+    Tools stay declared, because a history with calls needs them, but must not be called. It is no compaction of the
+    provider's own, which only `max_compat` puts up with (section 20).
     """
     messages: list[ir.Message] = []
     for message in request.messages:
@@ -59,6 +88,7 @@ def compaction_request(request: ir.Request) -> ir.Request:
             messages.append(replace(message, parts=parts))
     prompt = ir.Message(role=ir.Role.USER, parts=(ir.Text(text=SUMMARY_PROMPT),))
     choice = ir.ToolChoice(mode=ir.ChoiceMode.NONE) if request.tools else None
+    known = (field for field in request.unshared if field.loss is not Loss.UNKNOWN)
     return replace(
         request,
         messages=(*messages, prompt),
@@ -68,7 +98,7 @@ def compaction_request(request: ir.Request) -> ir.Request:
         max_output_tokens=None,
         logprobs=None,
         stream=False,
-        unshared=tuple(u for u in request.unshared if u.loss is not Loss.UNKNOWN),
+        unshared=(*known, ir.Unshared(path="input", loss=Loss.MEANING, reason=_EMULATED)),
     )
 
 
@@ -123,59 +153,3 @@ def compaction_response(
         "output": [compaction_item(summary_text, seal)],
         "usage": render_usage(known),
     }
-
-
-# ------------------------------------------------------------------------------------ passthrough
-
-
-def without_envelopes(body: JsonObject, seal: Seal | None) -> JsonObject:
-    """A client's body fit for an upstream of this very protocol: no envelope of ours is left in its `input`.
-
-    Reasoning of other vendors is left out, together with the ids of what it led to (they would ask for it); an
-    emulated compaction becomes its text. A body without envelopes is returned as it is.
-    """
-    items = body.get("input")
-    if not isinstance(items, list) or not any(map(_has_envelope, items)):
-        return body
-    written: list[Json] = []
-    orphaned = False
-    for item in items:
-        if not _has_envelope(item):
-            orphaned = orphaned and _is_of_turn(item)
-            written.append(_without_id(item) if orphaned else item)
-        elif item["type"] == "compaction":
-            orphaned = False
-            written.extend(_opened(item, seal))
-        else:
-            orphaned = True
-    return {**body, "input": written}
-
-
-_OF_TURN: Final = frozenset({"reasoning", "function_call", "custom_tool_call"})
-
-
-def _has_envelope(item: Json) -> bool:
-    encrypted = item.get("encrypted_content") if isinstance(item, dict) else None
-    return isinstance(encrypted, str) and Seal.is_envelope(encrypted) and "type" in item
-
-
-def _is_of_turn(item: Json) -> bool:
-    """Whether an item belongs to the assistant's turn that is going on."""
-    if not isinstance(item, dict):
-        return False
-    return item.get("type") in _OF_TURN or item.get("role") == "assistant"
-
-
-def _without_id(item: JsonObject) -> JsonObject:
-    return {key: value for key, value in item.items() if key != "id"}
-
-
-def _opened(item: JsonObject, seal: Seal | None) -> list[JsonObject]:
-    summary = seal.unwrap(item["encrypted_content"]) if seal else None
-    if summary is None:
-        raise GatewayError(
-            ErrorKind.INVALID_REQUEST,
-            "a compaction in the input was made by another gateway and cannot be opened",
-            path="input",
-        )
-    return [{"type": "message", "role": "user", "content": SUMMARY_INTRO + summary.text}]

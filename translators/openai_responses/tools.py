@@ -23,11 +23,18 @@ from translators.wire import Json, JsonObject, dump_text, without_nulls
 
 _TOP_LEVEL: Final = "functions"
 
+WEB_SEARCH_NAMES: Final = frozenset(
+    {
+        "web_search",
+        "web_search_2025_08_26",
+        "web_search_preview",
+        "web_search_preview_2025_03_11",
+    }
+)
+"""The hosted search goes by all of these; some backends know one of them only."""
+
 _HOSTED: Final[Mapping[str, ir.HostedKind]] = {
-    "web_search": ir.HostedKind.WEB_SEARCH,
-    "web_search_2025_08_26": ir.HostedKind.WEB_SEARCH,
-    "web_search_preview": ir.HostedKind.WEB_SEARCH,
-    "web_search_preview_2025_03_11": ir.HostedKind.WEB_SEARCH,
+    **dict.fromkeys(sorted(WEB_SEARCH_NAMES), ir.HostedKind.WEB_SEARCH),
     "file_search": ir.HostedKind.FILE_SEARCH,
     "code_interpreter": ir.HostedKind.CODE_EXECUTION,
     "image_generation": ir.HostedKind.IMAGE_GENERATION,
@@ -395,6 +402,9 @@ class ToolWriter:
                 balanced=Action.WARN,
                 max_compat=Action.WARN,
             )
+        known = self._profile.web_search_type
+        if tool.kind is ir.HostedKind.WEB_SEARCH and known is not None:
+            wire = {**wire, "type": known}
         self._hosted[tool.kind] = str(wire.get("type"))
         return wire
 
@@ -472,6 +482,8 @@ class ToolWriter:
     def _hosted_choice(self, choice: ir.ToolChoice) -> Json:
         if choice.hosted in _CHOOSABLE and choice.hosted in self._hosted:
             declared = self._hosted[choice.hosted]
+            if declared == self._profile.web_search_type:
+                return {"type": declared}
             return {"type": _CHOICE_TYPE.get(declared, declared)}
         self._losses.give_up(
             Loss.MEANING, choice.path, "the hosted tool that must be called is not available here"

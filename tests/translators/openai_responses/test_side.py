@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 from openai.types.responses import CompactedResponse
 from openai.types.responses.input_token_count_response import InputTokenCountResponse
@@ -23,6 +25,7 @@ from translators.losses import Mode
 from translators.openai_responses import side
 from translators.openai_responses.items import SUMMARY_INTRO
 from translators.seal import Seal
+from translators.wire import JsonObject
 
 
 def _summary(text: str, **fields: object) -> ir.Response:
@@ -61,24 +64,44 @@ def test_a_compaction_that_cannot_be_opened_is_refused_elsewhere(seal: Seal | No
     assert set(part.rule[:3]) == {"reject"}
 
 
+TRIGGERED: Final[JsonObject] = {
+    "input": [{"role": "user", "content": "hi"}, {"type": "compaction_trigger"}],
+    "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+    "stream": True,
+    "max_output_tokens": 20,
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        pytest.param(TRIGGERED, True, id="a trigger comes last"),
+        pytest.param(
+            {"input": [*TRIGGERED["input"], {"role": "user"}]}, False, id="an old trigger"
+        ),
+        pytest.param({"input": "hi"}, False, id="text"),
+        pytest.param({"input": []}, False, id="nothing"),
+        pytest.param({}, False, id="no input"),
+    ],
+)
+def test_a_trigger_counts_as_the_last_item_only(body: JsonObject, wanted: bool) -> None:
+    assert side.wants_compaction(body) is wanted
+
+
 def test_the_summary_request_keeps_the_history_and_forbids_calls() -> None:
-    request = parse(
-        {
-            "input": [{"role": "user", "content": "hi"}, {"type": "compaction_trigger"}],
-            "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
-            "stream": True,
-            "max_output_tokens": 20,
-        }
-    )
-    assert side.wants_compaction(request)
-    asked = side.compaction_request(request)
-    assert not side.wants_compaction(asked)
-    assert not side.wants_compaction(parse({"input": "hi"}))
-    body = render(asked, Mode.STRICT)
+    asked = side.compaction_request(parse(TRIGGERED))
+    body = render(asked, Mode.MAX_COMPAT)
     assert body["tool_choice"] == "none"
     assert "stream" not in body
     assert "max_output_tokens" not in body
     assert [item["content"][0]["text"] for item in body["input"]] == ["hi", side.SUMMARY_PROMPT]
+
+
+@pytest.mark.parametrize("mode", [Mode.STRICT, Mode.BALANCED])
+def test_a_summary_in_place_of_a_compaction_is_refused_outside_max_compat(mode: Mode) -> None:
+    with pytest.raises(GatewayError) as caught:
+        render(side.compaction_request(parse(TRIGGERED)), mode)
+    assert caught.value.path == "input"
 
 
 def test_a_trigger_is_answered_with_one_compaction_item() -> None:
@@ -101,39 +124,3 @@ def test_an_answer_that_is_no_summary_fails(answer: ir.Response) -> None:
     with pytest.raises(GatewayError) as caught:
         side.compacted(answer, SEAL)
     assert caught.value.kind is ErrorKind.UPSTREAM_MALFORMED
-
-
-def test_a_passed_through_body_carries_no_envelope() -> None:
-    state = ir.OpaqueState(
-        kind=ir.StateKind.ANTHROPIC_SIGNATURE, value="s", provider="p", model="m"
-    )
-    sealed = SEAL.wrap(ir.Reasoning(text="t", state=state))
-    call = {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"}
-    output = {"type": "function_call_output", "id": "fco_1", "call_id": "c", "output": "x"}
-    own = {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "gAAA"}
-    body = {
-        "model": "m",
-        "input": [
-            side.compaction_item("Before.", SEAL),
-            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed},
-            call,
-            output,
-            own,
-            {**call, "call_id": "d"},
-        ],
-    }
-    clean = side.without_envelopes(body, SEAL)
-    assert clean["model"] == "m"
-    assert clean["input"] == [
-        {"type": "message", "role": "user", "content": SUMMARY_INTRO + "Before."},
-        {key: value for key, value in call.items() if key != "id"},
-        output,
-        own,
-        {**call, "call_id": "d"},
-    ]
-    assert body["input"][2]["id"] == "fc_1"  # type: ignore[index]
-    assert side.without_envelopes(clean, SEAL) is clean
-    with pytest.raises(GatewayError):
-        side.without_envelopes(body, None)
-    string = {"input": "hi"}
-    assert side.without_envelopes(string, SEAL) is string

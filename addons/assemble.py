@@ -42,8 +42,10 @@ def assemble() -> list[object]:
     settler.watchers.append(gate.settled)
     failover = Failover(exchanges, translate, Credentials(), picker, settler)
     engine = Engine(failover)
+    dispatch = Dispatch(engine.note_failed_hook)
+    engine.begin_hook = dispatch.begin
     return [
-        Dispatch(engine.note_failed_hook),
+        dispatch,
         ConfigWatcher(configs, translate),
         KeepCooldowns(configs, picker.cooldowns, time.time),
         engine,

@@ -7,7 +7,7 @@ they would look like requests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -80,24 +80,24 @@ class AttemptRecorder:
         """Remember the attempt that may become the answer."""
         self._latest[attempt.flow] = attempt
 
-    async def llm_attempt_failed(self, attempt: Attempt) -> None:
+    def llm_attempt_failed(self, attempt: Attempt) -> Awaitable[None] | None:
         """Record a failed attempt."""
         self._latest.pop(attempt.flow, None)
-        if self._wants(failed=True):
-            await self._record(attempt)
+        return self._record(attempt) if self._wants(failed=True) else None
 
-    async def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Record the attempt that was answered."""
-        await self._record_last(flow)
+        return self._record_last(flow)
 
-    async def error(self, flow: http.HTTPFlow) -> None:
+    def error(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Record the attempt that broke, or that the client left."""
-        await self._record_last(flow)
+        return self._record_last(flow)
 
-    async def _record_last(self, flow: http.HTTPFlow) -> None:
+    def _record_last(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         attempt = self._latest.pop(flow, None)
-        if attempt is not None and self._wants(failed=attempt.cause is not None):
-            await self._record(attempt)
+        if attempt is None or not self._wants(failed=attempt.cause is not None):
+            return None
+        return self._record(attempt)
 
     async def _record(self, attempt: Attempt) -> None:
         record = attempt_flow(attempt, self._describe(attempt))

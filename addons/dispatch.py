@@ -17,6 +17,8 @@ from typing import Any, Final
 from mitmproxy import addonmanager, exceptions, flow, hooks
 from mitmproxy.addonmanager import AddonManager, Loader
 
+from addons.steps import Steps, begin
+
 log = logging.getLogger(__name__)
 
 NEEDED: Final = ("trigger_event", "handle_lifecycle", "register", "remove", "clear", "chain")
@@ -45,6 +47,7 @@ class Dispatch:
         """`on_failure` hears the arguments of each hook in which some addon raised."""
         self._on_failure = on_failure
         self._table: dict[str, Groups] = {}
+        self._begun: dict[hooks.Hook, Awaitable[None] | None] = {}
         self._fields: dict[type, tuple[str, ...]] = {}
         self._manager: AddonManager | None = None
         self._chain: list[Any] | None = None
@@ -75,16 +78,42 @@ class Dispatch:
 
     async def trigger_event(self, event: hooks.Hook) -> None:
         """Run a hook in all addons."""
-        groups = self._groups(event.name)
-        if not groups:
-            return
+        if (rest := begin(self._run(event))) is not None:
+            await rest
+
+    async def handle_lifecycle(self, event: hooks.Hook) -> None:
+        """Run a hook, then `update` if it was about a flow; or only the rest of one that `begin` could not end."""
+        begun = event in self._begun
+        rest = self._begun.pop(event) if begun else begin(self._lifecycle(event))
+        if rest is not None:
+            await rest
+
+    def begin(self, event: hooks.Hook) -> bool:
+        """Run a hook here and now, as far as its handlers do not wait; True = it is over.
+
+        Else give the event to mitmproxy: it comes back to `handle_lifecycle`, in a task, where the rest runs. A task
+        for each hook and its way through the event loop cost more than most hooks do, and hardly any handler waits.
+        """
+        if self._manager is None:
+            return False
+        rest = begin(self._lifecycle(event))
+        subject = self._args(event)[0]
+        if rest is None and not (isinstance(subject, flow.Flow) and subject.intercepted):
+            return True
+        self._begun[event] = rest  # mitmproxy waits for whoever intercepts
+        return False
+
+    # --- what a hook is
+
+    def _run(self, event: hooks.Hook) -> Steps:
+        """The handlers of a hook, in order."""
         args = self._args(event)
-        for handlers in groups:
+        for handlers in self._groups(event.name):
             try:
                 for handler in handlers:
                     pending = handler(*args)
                     if pending is not None and inspect.isawaitable(pending):
-                        await pending
+                        yield pending
             except exceptions.AddonHalt:
                 return
             except Exception:  # logged by mitmproxy, in its own words
@@ -92,12 +121,11 @@ class Dispatch:
                 with addonmanager.safecall():
                     raise
 
-    async def handle_lifecycle(self, event: hooks.Hook) -> None:
-        """Run a hook, then `update` if it was about a flow."""
-        await self.trigger_event(event)
+    def _lifecycle(self, event: hooks.Hook) -> Steps:
+        yield from self._run(event)
         subject = self._args(event)[0]
         if isinstance(subject, flow.Flow) and self._groups("update"):
-            await self.trigger_event(hooks.UpdateHook([subject]))
+            yield from self._run(hooks.UpdateHook([subject]))
 
     # --- the tables
 

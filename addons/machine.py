@@ -20,6 +20,7 @@ from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events
+from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator as Commands
 
@@ -79,6 +80,21 @@ class GatewayStream(ClientSide):
     # --- entry
 
     def _handle_event(self, event: events.Event) -> Commands[None]:
+        """Run the hooks that need not wait at once; all other commands are mitmproxy's to carry out."""
+        steps = self._advance(event)
+        reply = None
+        while True:
+            try:
+                command = steps.send(reply)
+            except StopIteration:
+                return
+            reply = None
+            if isinstance(command, StartHook) and command.blocking and self.debug is None:
+                if self.engine.begin_hook(command):
+                    continue
+            reply = yield command
+
+    def _advance(self, event: events.Event) -> Commands[None]:
         try:
             if isinstance(event, (ResponseData, ResponseHeaders, ResponseEndOfMessage)):
                 handler = self.ON_RESPONSE.get((self.phase, type(event)))

@@ -179,3 +179,105 @@ def test_it_is_off_when_mitmproxy_lacks_a_name(caplog: pytest.LogCaptureFixture)
     Dispatch().load(Loader)  # type: ignore[arg-type]
     assert "cached hook dispatch is off" in caplog.text
     assert "AddonManager.trigger_event" in missing(object())
+
+
+class Waiting:
+    """An addon that waits until it is told to go on, and then does something more."""
+
+    def __init__(self, seen: list[str], then: Callable[[], Any] = lambda: None) -> None:
+        self.seen = seen
+        self.then = then
+        self.task: asyncio.Task[Any] | None = None
+
+    async def request(self, flow: object) -> None:
+        self.task = asyncio.current_task()
+        await asyncio.sleep(0)
+        self.seen.append("waited")
+        self.then()
+
+
+ON_THE_SPOT = [
+    pytest.param(lambda seen: [Recorder("a", seen), Updates()], True, "a", id="nobody waits"),
+    pytest.param(
+        lambda seen: [Recorder("a", seen, crash), Recorder("b", seen)], True, "a b", id="a crash"
+    ),
+    pytest.param(
+        lambda seen: [Recorder("a", seen, halt), Recorder("b", seen)], True, "a", id="AddonHalt"
+    ),
+    pytest.param(
+        lambda seen: [Recorder("a", seen), Waiting(seen), Recorder("b", seen)],
+        False,
+        "a waited b",
+        id="the rest of a hook in which somebody waits",
+    ),
+    pytest.param(
+        lambda seen: [Waiting(seen, crash), Recorder("b", seen)],
+        False,
+        "waited b",
+        id="somebody crashes after waiting",
+    ),
+    pytest.param(
+        lambda seen: [Waiting(seen, halt), Recorder("b", seen)],
+        False,
+        "waited",
+        id="AddonHalt after waiting",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "on_the_spot", "expected"), ON_THE_SPOT)
+def test_a_hook_that_is_begun_runs_each_handler_once(
+    make: Callable[[list[str]], list[object]], on_the_spot: bool, expected: str
+) -> None:
+    async def play() -> None:
+        seen: list[str] = []
+        updates = Updates()
+        async with manager(False) as addons:
+            dispatch = Dispatch()
+            addons.add(dispatch, *make(seen))
+            addons.add(type("Last", (), {"update": staticmethod(updates.update)})())
+            hook = HttpRequestHook(tflow.tflow())
+            assert dispatch.begin(hook) is on_the_spot
+            if not on_the_spot:
+                assert "waited" not in seen
+                assert not updates.flows
+                await addons.handle_lifecycle(hook)
+            assert seen == expected.split()
+            assert updates.flows == [hook.flow]
+
+    asyncio.run(play())
+
+
+def test_an_async_handler_starts_in_the_task_that_ends_it() -> None:
+    async def play() -> None:
+        waiting = Waiting([])
+        async with manager(False) as addons:
+            dispatch = Dispatch()
+            addons.add(dispatch, waiting)
+            hook = HttpRequestHook(tflow.tflow())
+            dispatch.begin(hook)
+            task = asyncio.create_task(addons.handle_lifecycle(hook))
+            await task
+            assert waiting.task is task
+
+    asyncio.run(play())
+
+
+def test_a_flow_that_is_intercepted_is_left_for_mitmproxy_to_wait_for() -> None:
+    async def play() -> None:
+        seen: list[str] = []
+        async with manager(False) as addons:
+            dispatch, recorder = Dispatch(), Recorder("a", seen)
+            flow = tflow.tflow()
+            recorder.then = flow.intercept
+            addons.add(dispatch, recorder)
+            hook = HttpRequestHook(flow)
+            assert not dispatch.begin(hook)
+            await addons.handle_lifecycle(hook)
+            assert seen == ["a"]
+
+    asyncio.run(play())
+
+
+def test_nothing_is_begun_while_it_is_off() -> None:
+    assert not Dispatch().begin(HttpRequestHook(tflow.tflow()))

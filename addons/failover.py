@@ -31,8 +31,10 @@ from addons.payload import passing_betas
 from addons.picker import Picker
 from addons.settle import Settler
 from addons.translate import Outgoing, ReasoningTrail, Translate
+from addons.userhooks import UserHooks
 from translators import PROTOCOLS
 from translators.errors import ErrorKind, GatewayError
+from translators.fold import Folder
 from translators.losses import Losses
 from translators.profile import ModelProfile
 
@@ -82,12 +84,14 @@ class Failover:
         credentials: Credentials,
         picker: Picker,
         settler: Settler,
+        hooks: UserHooks,
     ) -> None:
         self._exchanges = exchanges
         self._translate = translate
         self._credentials = credentials
         self._picker = picker
         self._settler = settler
+        self._hooks = hooks
         self._media = MediaFetcher()
 
     # -- hooks
@@ -110,6 +114,7 @@ class Failover:
     async def _prepare(self, exchange: Exchange, attempt: Attempt) -> None:
         """Take candidates until one can be rendered for; the last refusal is the client's answer."""
         refusal: GatewayError | None = None
+        tokenless: list[Candidate] = []
         while (candidate := self._picker.next(exchange)) is not None:
             config = exchange.config
             one = Try(
@@ -119,6 +124,14 @@ class Failover:
                 stream=exchange.stream,
                 started_s=now_s(),
             )
+            one.error = await self._credentials.ready(exchange, candidate)
+            if one.error is not None:
+                self._picker.failed(exchange, one)
+                refusal = self._shown(exchange, one.error)
+                if any(candidate is each for each in tokenless):
+                    break
+                tokenless.append(candidate)
+                continue
             profile = config.resolve_profile(
                 candidate.provider, candidate.model, candidate.protocol
             )
@@ -206,6 +219,7 @@ class Failover:
             one.error = self._error_of(attempt, one)
         answered = attempt.flow.response is not None  # by another addon, in place of the error
         exchange.error = None if answered else one.error
+        self._credentials.failed(one)
         self._picker.failed(exchange, one)
 
     def _error_of(self, attempt: Attempt, one: Try) -> GatewayError:
@@ -257,7 +271,8 @@ class Failover:
                     attempt.response.headers.get("content-type", "") if attempt.response else ""
                 )
                 whole = plain(attempt, bytes(one.unary_in))
-                one.unary = self._translate.unary(exchange, one, content_type, whole)
+                on_event = self._hooks.on_event(exchange) if exchange.stream else None
+                one.unary = self._translate.unary(exchange, one, content_type, whole, on_event)
                 one.unary_in = bytearray()
                 return Verdict.COMMIT
             assert one.relay is not None  # noqa: S101 - _start said so
@@ -286,8 +301,9 @@ class Failover:
         one.relay = self._translate.relay(
             exchange,
             one,
+            on_event=self._hooks.on_event(exchange),
             on_finished=finishing(attempt),
-            keep=exchange.keep_answer,
+            keep=self._hooks.wants_answer(),
         )
         limits = exchange.config.limits
         one.relay.bound(limits.max_frame_bytes, limits.max_events)
@@ -311,8 +327,6 @@ class Failover:
         if one.relay is not None:
             recorder = exchange.recorder
             response.stream = one.relay if recorder is None else recorder.around(one.relay)
-        elif exchange.recorder is not None and one.unary is not None:
-            exchange.recorder.whole(one.unary)
         self._picker.succeeded(exchange, one)
 
     def _answer_headers(
@@ -469,6 +483,8 @@ class Failover:
                 exchange.error = exchange.error or one.relay.error
                 if isinstance(one.trail, ReasoningTrail):
                     self._translate.remember(exchange, one.trail.parts)
+                elif isinstance(one.trail, Folder):
+                    self._translate.remember(exchange, one.trail.partial().parts)
             elif one.unary is not None:
                 exchange.usage, exchange.finish_reason = one.usage, one.finish_reason
         if exchange.status is None and flow.response is not None:
@@ -489,6 +505,8 @@ class Failover:
         ):
             if flow.response.status_code == 200:
                 flow.response.content = one.unary
+                if exchange is not None and exchange.recorder is not None:
+                    exchange.recorder.whole(one.unary)
 
     def _both(self, attempt: Attempt) -> tuple[Exchange, Try]:
         exchange = self._exchanges.get(attempt.flow)

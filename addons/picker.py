@@ -11,6 +11,7 @@ from typing import Final
 
 from addons.affinity import Sessions, Where
 from addons.cooldown import Cooldowns
+from addons.credentials import is_refused
 from addons.exchange import Candidate, Exchange, Try, now_s
 from addons.strategies import Strategies
 from config.status_policy import StatusAction, Verdict
@@ -111,11 +112,13 @@ class Picker:
         rechecked = any(self.cooldowns.may_recheck(one, settings) for one in exchange.candidates)
         return 0.0 if rechecked or seconds > exchange.config.retry.max_wait_s else seconds
 
-    def verdict(self, one: Try) -> Verdict:
-        """What the table says about a failed attempt."""
+    def verdict(self, exchange: Exchange, one: Try) -> Verdict:
+        """What the table says about a failed attempt; a refused token is first tried anew."""
         error = one.error
         if error is None:
             return Verdict(StatusAction.FAIL_OVER)
+        if has_stale_token(exchange, one):
+            return Verdict(StatusAction.RETRY)
         text = f"{error.code or ''} {error.message}"
         return one.candidate.upstream.status_policy.decide(error.upstream_status, text, error.kind)
 
@@ -123,7 +126,7 @@ class Picker:
         """Learn from a failed attempt."""
         if one.error is None:
             return
-        verdict = self.verdict(one)
+        verdict = self.verdict(exchange, one)
         self.cooldowns.failed(one.candidate, one.error, verdict, exchange.config.cooldowns)
         if exchange.session is not None and verdict.action is not StatusAction.FINAL:
             self.sessions.forget(exchange.session, exchange.model, where(one.candidate))
@@ -157,7 +160,7 @@ class Picker:
         error, retry = one.error, exchange.config.retry
         if error is None or len(exchange.tries) >= retry.max_attempts:
             return None
-        verdict = self.verdict(one)
+        verdict = self.verdict(exchange, one)
         elapsed = self._clock() - exchange.started_s
         if verdict.action is StatusAction.FINAL or elapsed > retry.max_time_s:
             return None
@@ -205,6 +208,19 @@ class Picker:
         elapsed = self._clock() - exchange.started_s
         fits = delay <= retry.max_wait_s and elapsed + delay <= retry.max_time_s
         return delay if fits else None
+
+
+def has_stale_token(exchange: Exchange, one: Try) -> bool:
+    """Whether a provider refused a token for the first time in an exchange: it may have been revoked, and a new
+    one is got. What the issuer itself refused was never sent, and is no try."""
+    if one.candidate.upstream.credential is None or not is_refused(one):
+        return False
+    refused = [
+        each
+        for each in exchange.tries
+        if each.candidate is one.candidate and (each is one or is_refused(each))
+    ]
+    return len(refused) == 1
 
 
 def where(candidate: Candidate) -> Where:

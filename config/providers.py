@@ -197,45 +197,45 @@ class GoogleDefault(Section):
 
 
 class GithubCopilot(Section):
-    """Copilot tokens, exchanged for a GitHub token."""
+    """Copilot tokens, exchanged for a GitHub token of the user's own."""
 
     type: Literal["github_copilot"]
-    token: SecretValue | None = None
-    """A GitHub token; absent = the one that `llmgate login` stored."""
-    store: Name | None = None
-    """The name of the stored login; absent = the provider's name."""
+    token: SecretValue
+    """A GitHub token that Copilot accepts."""
     api_base: HttpUrl = "https://api.github.com"
     """GitHub's API, for enterprise hosts."""
 
 
 class OAuth(Section):
-    """A token that is refreshed; client and addresses are the user's own."""
+    """Tokens of an OAuth 2 token endpoint; client and address are the user's own.
+
+    With a refresh token by that, else by client credentials. A new refresh token that the endpoint hands out is
+    kept in the state directory, for the old one may end with it.
+    """
 
     type: Literal["oauth"]
     store: Name | None = None
-    """The name of the stored login; absent = the provider's name."""
+    """What the file of a handed-out refresh token is called; absent = the provider's name."""
     client_id: str
     """The client registered with the provider."""
     client_secret: SecretValue | None = None
     """Its secret, if it has one."""
     token_url: HttpUrl
     """Where tokens are got and refreshed."""
-    authorize_url: HttpUrl | None = None
-    """Where a browser login starts."""
-    device_url: HttpUrl | None = None
-    """Where a device login starts."""
-    redirect_port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """The loopback port of a browser login; absent = any free one."""
-    redirect_path: str = "/callback"
-    """The path that the browser is sent back to."""
     scopes: Strings = ()
     """What to ask for."""
     parameters: Mapping[str, str] = {}
-    """Further parameters of the authorisation request."""
+    """Further parameters of token requests (`audience`)."""
     refresh_token: SecretValue | None = None
-    """A refresh token to start with."""
+    """A refresh token to start with; absent = client credentials."""
     refresh_lead_s: Seconds = 300.0
     """How long before its end a token is refreshed."""
+
+    @model_validator(mode="after")
+    def _grant(self) -> Self:
+        if self.refresh_token is None and self.client_secret is None:
+            raise ValueError("`refresh_token`, or `client_secret` for the client credentials grant")
+        return self
 
 
 class AzureEntra(Section):
@@ -249,7 +249,9 @@ class AzureEntra(Section):
     client_secret: SecretValue
     """The application's secret."""
     scope: str = "https://cognitiveservices.azure.com/.default"
-    """What the token may be used for."""
+    """What the token may be used for; Azure Foundry's other surfaces want `https://ai.azure.com/.default`."""
+    token_url: HttpUrl | None = None
+    """The token endpoint of another cloud; `{tenant}` is filled in."""
 
 
 type Credential = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from scripts.fake import (
@@ -100,6 +100,36 @@ def _validate_anthropic(body: JsonObject, model: str, request: Request, operatio
     check(body, model, version=version, betas=betas)
 
 
+def _validate_vertex(body: JsonObject, model: str, request: Request, operation: str) -> None:
+    """As the first-party API, but the version stands in the body, and the model in the path except for a count.
+
+    Reference: https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
+    (read 2026-11-21)
+    """
+    rest = {key: value for key, value in body.items() if key != "anthropic_version"}
+    version = body.get("anthropic_version")
+    if version not in VERTEX_VERSIONS:
+        raise Rejection(400, f"anthropic_version: {version!r} is not a version of this platform")
+    if operation == "create":
+        if "model" in body:
+            raise Rejection(400, "model: Extra inputs are not permitted")
+        rest["model"] = model
+        if request.path.endswith(":streamRawPredict") != (body.get("stream") is True):
+            raise Rejection(400, "stream: must agree with the method")
+    elif "model" not in body:
+        raise Rejection(400, "model: Field required")
+    flags = request.headers.get("anthropic-beta", "").split(",")
+    betas = tuple(flag.strip() for flag in flags if flag.strip())
+    check = (
+        validate_anthropic.validate_count if operation == "count" else validate_anthropic.validate
+    )
+    check(rest, rest["model"], version=VERTEX_VERSIONS[version], betas=betas)
+
+
+VERTEX_VERSIONS: Final = {"vertex-2023-10-16": "2023-06-01", "2026-10-21": "2026-10-21"}
+"""What the body may say, and the first-party version that it means."""
+
+
 def _validate_gemini(body: JsonObject, model: str, request: Request, operation: str) -> None:
     check = validate_gemini.validate_count if operation == "count" else validate_gemini.validate
     check(body, model)
@@ -156,6 +186,8 @@ ANTHROPIC: Final = Dialect(
     key=_anthropic_key,
     request_id="request-id",
 )
+VERTEX: Final = replace(ANTHROPIC, validate=_validate_vertex, key=_bearer)
+"""Anthropic's protocol on Google Cloud."""
 GEMINI: Final = Dialect(
     name="gemini",
     validate=_validate_gemini,
@@ -187,6 +219,8 @@ _PLAIN: Final = {
 _GEMINI_PATH: Final = re.compile(
     r"/v1(?:beta|alpha)?/(?:models|tunedModels)/(.+):(generateContent|streamGenerateContent|countTokens)"
 )
+_CLOUD: Final = re.compile(r"/v1/projects/[^/]+/locations/[^/]+/publishers/(anthropic|google)(/.+)")
+_RAW_PREDICT: Final = re.compile(r"/models/([^/]+):(?:streamR|r)awPredict")
 _MODELS_PATH: Final = re.compile(r"/(v1|v1beta|v1alpha)/models(?:/(.+))?")
 
 
@@ -199,10 +233,30 @@ def locate(request: Request) -> Call | None:
     if found:
         operation = "count" if found[2] == "countTokens" else "create"
         return Call(GEMINI, operation, found[1], found[2].startswith("stream"))
+    found = _CLOUD.fullmatch(request.path)
+    if found:
+        return _on_cloud(found[1], found[2])
     found = _MODELS_PATH.fullmatch(request.path)
     if found:
         return Call(_lister(request, found[1]), "models", found[2] or "")
     return None
+
+
+def _on_cloud(publisher: str, rest: str) -> Call | None:
+    """Google Cloud's paths: the protocols of two publishers below a project and a location."""
+    if publisher == "google":
+        found = _GEMINI_PATH.fullmatch(f"/v1{rest}")
+        if found is None:
+            return None
+        operation = "count" if found[2] == "countTokens" else "create"
+        google = replace(GEMINI, key=_bearer)
+        return Call(google, operation, found[1], found[2].startswith("stream"))
+    found = _RAW_PREDICT.fullmatch(rest)
+    if found is None:
+        return None
+    if found[1] == "count-tokens":
+        return Call(VERTEX, "count")
+    return Call(VERTEX, "create", found[1])
 
 
 def _lister(request: Request, version: str) -> Dialect:

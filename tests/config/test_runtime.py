@@ -30,17 +30,17 @@ def provider(entry: str, **environ: str) -> Provider:
             id="which for OpenAI is Responses",
         ),
         pytest.param(
-            "preset: github-copilot, credential: {type: github_copilot}", "anthropic", "gpt-4.1",
+            "preset: github-copilot, credential: {type: github_copilot, token: gho_x}", "anthropic", "gpt-4.1",
             ("openai_chat", "https://api.githubcopilot.com"),
             id="a protocol that this model is not served over is passed by",
         ),
         pytest.param(
-            "preset: github-copilot, credential: {type: github_copilot}", "anthropic", "gpt-5.1",
+            "preset: github-copilot, credential: {type: github_copilot, token: gho_x}", "anthropic", "gpt-5.1",
             ("openai_responses", "https://api.githubcopilot.com"),
             id="P13: newer models go over Responses",
         ),
         pytest.param(
-            "preset: github-copilot, credential: {type: github_copilot}", "anthropic", "claude-x",
+            "preset: github-copilot, credential: {type: github_copilot, token: gho_x}", "anthropic", "claude-x",
             ("anthropic", "https://api.githubcopilot.com/v1"),
             id="and used for the models that are",
         ),
@@ -178,7 +178,7 @@ def test_c14_a_key_serves_its_models_only(model: str, serves: bool) -> None:
 
 def test_headers_of_preset_protocol_and_entry_are_merged_the_particular_last() -> None:
     found = provider(
-        "preset: github-copilot, credential: {type: github_copilot}, headers: {Editor-Version: mine/1, x-own: env:V}",
+        "preset: github-copilot, credential: {type: github_copilot, token: gho_x}, headers: {Editor-Version: mine/1, x-own: env:V}",
         V="value",
     )
     headers = found.primary.headers

@@ -201,7 +201,7 @@ class GatewayStream(ClientSide):
         attempt.cause = cause
         attempt.error = error[:MAX_ERROR_TEXT]
         attempt.ended_s = self.clock()
-        self._held = []
+        self._held, self._held_bytes = [], 0
 
     def _fail(self, attempt: Attempt, cause: Cause, error: str) -> Commands[None]:
         """End an attempt that the client knows nothing of, and go on to the next."""

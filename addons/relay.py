@@ -299,8 +299,9 @@ class PassingRelay(_Outcome):
         return [] if self.ended else self._close(error)
 
     def ping(self) -> bytes:
-        """See Relay: only between two events of the upstream."""
-        return b"" if self.ended or not self._at_boundary else self._ping
+        """See Relay: only between two events of the upstream, and not behind its last one (pitfalls STR-48)."""
+        over = self.ended or self._observer.ended
+        return b"" if over or not self._at_boundary else self._ping
 
     def _close(self, error: GatewayError) -> list[bytes]:
         self.ended = True

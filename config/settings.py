@@ -31,7 +31,8 @@ class Timeouts(Section):
     connect_s: Seconds = 10.0
     """For a connection, TLS included."""
     first_byte_s: Seconds = 600.0
-    """From the request's last byte to the answer's first one; thinking models are silent for minutes."""
+    """From the request's last byte to the answer's first content, or to the end of one that is not streamed;
+    thinking models are silent for minutes."""
     idle_s: Seconds = 300.0
     """Between two pieces of an answer."""
     total_s: Seconds | None = None

@@ -419,6 +419,23 @@ def test_a_held_body_is_bounded() -> None:
     assert body(talk.client_text) == b"gave up: too_large"
 
 
+def test_what_an_abandoned_attempt_held_does_not_count_for_the_next() -> None:
+    talk = Dialogue(peeking(None, None, Verdict.COMMIT))
+    talk.policy.delays = [0]
+
+    def narrow(attempt: Attempt) -> None:
+        attempt.max_peek_bytes, attempt.first_byte_timeout_s = 100, 1
+
+    talk.on_attempt = narrow
+    talk.client(POST)
+    talk.upstream(1, stream_head() + chunk(b"x" * 60))
+    talk.pass_time(1.1)
+    talk.upstream(2, stream_head() + chunk(b"y" * 60))
+    talk.upstream(2, chunk(b"data\n\n") + END)
+    assert talk.attempts[0].cause is Cause.FIRST_BYTE_TIMEOUT
+    assert body(talk.client_text) == chunk(b"y" * 60 + b"data\n\n") + END
+
+
 def test_a_cut_while_peeking_fails_over() -> None:
     talk = Dialogue(peeking(None, Verdict.COMMIT))
     talk.policy.delays = [0]

@@ -89,7 +89,8 @@ class GatewayStream(ClientSide):
             except StopIteration:
                 return
             reply = None
-            if isinstance(command, StartHook) and command.blocking and self.debug is None:
+            # a layer of a WebSocket's waits for its own hooks: it is `blocking` there
+            if isinstance(command, StartHook) and command.blocking is True and self.debug is None:
                 if self.engine.begin_hook(command):
                     continue
             reply = yield command

@@ -126,15 +126,20 @@ def counted_body(
 
     `change` does to it what a generation would go through, so that what is counted is what would be sent. Anthropic
     refuses fields that a count does not know (pitfalls CNT-05), and so does OpenAI; Gemini's wrapped form is changed
-    inside, and names the model once more.
+    inside, and names the model once more; Google Cloud has no such form.
     """
     asked, model = exchange.body, candidate.wire_model
+    profile = exchange.config.resolve_profile(
+        candidate.provider, candidate.model, candidate.protocol
+    )
     if candidate.protocol == "gemini":
         body = gemini_counting.forwarded(asked, model, change)
+        if profile.vertex:
+            body = gemini_counting.without_wrapper(body)
         return None if body is asked else dumps(body)
     body = change(asked)
     if candidate.protocol == "anthropic":
-        return dumps(anthropic_counting.count_body(body, model))
+        return dumps(anthropic_counting.count_body(body, model, vertex=profile.vertex))
     if body is asked:
         return None
     return dumps(counted_fields(body, asked, model))

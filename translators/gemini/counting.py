@@ -46,6 +46,14 @@ def forwarded(
     return {key: value for key, value in changed.items() if key in body}
 
 
+def without_wrapper(body: JsonObject) -> JsonObject:
+    """A client's count body as Vertex AI takes it: bare, and only with the fields that it counts."""
+    bare = camel_keys(body)
+    wrapped = bare.get("generateContentRequest")
+    inner = camel_keys(wrapped) if isinstance(wrapped, dict) else bare
+    return {key: inner[key] for key in _VERTEX_FIELDS if key in inner}
+
+
 def parse_count(body: Json) -> int | None:
     """The total of an upstream's count, None when it names none (zero is left out on the wire)."""
     if not isinstance(body, dict):

@@ -94,8 +94,8 @@ class Reading:
     nulls_added: Mapping[ir.ToolRef | None, JsonObject] = field(default_factory=dict)
     """The client's own schemas of the tools, and under None of the output, whose optional properties went out
     as nullable: nulls that these do not admit are taken out of the answer again."""
-    plain_value: bool = False
-    """With `wrapped`: the value is a string that goes out bare and not as JSON (G `text/x.enum`)."""
+    answer_tool: ir.ToolRef | None = None
+    """The tool of ours whose arguments are the answer's text, for want of output schemas."""
     stream: bool = False
     choices: int = 1
     """How many answers this one call was asked for."""

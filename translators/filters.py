@@ -35,8 +35,10 @@ def filters_for(reading: Reading, losses: Losses) -> list[EventFilter]:
         chain.append(CumulativeText())
     if reading.profile.think_tags:
         chain.append(ThinkTags())
+    if reading.answer_tool is not None:
+        chain.append(AnswerTool(reading.answer_tool, losses))
     if reading.wrapped:
-        chain.append(WrappedValue(plain=reading.plain_value))
+        chain.append(WrappedValue())
     if reading.forced_format_tool is not None:
         chain.append(ForcedFormat(reading.tool(reading.forced_format_tool)))
     if reading.nulls_added:
@@ -203,22 +205,18 @@ class WrappedValue(TextFilter):
     PREFIX: Final = re.compile(rf'\s*\{{\s*"{WRAP_KEY}"\s*:\s*')
     COMPACT: Final = f'{{"{WRAP_KEY}":'
 
-    def __init__(self, *, plain: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._plain = plain
         self.begin()
 
     def begin(self) -> None:
         self._held = ""
-        self._reader: StringReader | None = None
         self._mode: Callable[[str], str] = self._look
 
     def feed(self, text: str) -> str:
         return self._mode(text)
 
     def flush(self) -> str:
-        if self._reader is not None:
-            return self._reader.flush()
         held, self._held = self._held, ""
         return "" if self._mode == self._value and "}" in held else held
 
@@ -233,10 +231,6 @@ class WrappedValue(TextFilter):
             return held
         rest = self._held[match.end() :]
         self._held = ""
-        if self._plain and rest[0] == '"':
-            self._reader = StringReader()
-            self._mode = self._reader.feed
-            return self._reader.feed(rest[1:])
         self._mode = self._value
         return self._value(rest)
 
@@ -255,6 +249,82 @@ def _tail_start(text: str) -> int:
     """Where the run of spaces, at most one `}` and spaces begins that ends a text."""
     kept = text.rstrip()
     return len(kept[:-1].rstrip()) if kept.endswith("}") else len(kept)
+
+
+class AnswerTool(Filter):
+    """The arguments of one tool of ours are really the answer's text.
+
+    Text beside it is held back: of a model that did not call the tool it is the answer, of one that did it would
+    break the JSON.
+    """
+
+    def __init__(self, ref: ir.ToolRef, losses: Losses) -> None:
+        super().__init__()
+        self._ref = ref
+        self._losses = losses
+        self._held: list[tuple[ir.Text, list[str]]] = []
+        self._in_text = False
+        self._answered = False
+        self._dropping = False
+        self._calls = False
+
+    def on_start(self, part: ir.Part) -> None:
+        if isinstance(part, ir.Text):
+            self._in_text = True
+            self._held.append((part, []))
+        elif isinstance(part, ir.ToolCall) and part.ref == self._ref:
+            self._dropping = self._answered
+            if not self._answered:
+                self._answered = True
+                self.start(ir.Text(text=""))
+        else:
+            if isinstance(part, ir.ToolCall):
+                self._calls = True
+                self._release()
+            self.start(part)
+
+    def on_delta(self, text: str) -> None:
+        if self._in_text:
+            self._held[-1][1].append(text)
+            self._logprobs = ()
+        elif not self._dropping:
+            self.emit(text)
+
+    def on_citation(self, citation: ir.Citation) -> None:
+        if not self._in_text:
+            super().on_citation(citation)
+
+    def on_end(self, end: ir.PartEnd) -> None:
+        if self._in_text:
+            self._in_text = False
+        elif self._dropping:
+            self._dropping = False
+        else:
+            self.end(end)
+
+    def on_finish(self, finish: ir.Finish) -> None:
+        self._release()
+        if self._answered and not self._calls and finish.reason is ir.FinishReason.TOOL_CALLS:
+            finish = replace(finish, reason=ir.FinishReason.STOP)
+        self._out.append(finish)
+
+    def on_failure(self) -> None:
+        if not self._open:
+            self._release()
+
+    def _release(self) -> None:
+        """Let held text go, unless the answer has been given otherwise."""
+        held, self._held = self._held, []
+        if self._answered and any("".join(pieces).strip() for _, pieces in held):
+            self._losses.warn(
+                "response", "text beside the answer in the asked-for form was left out"
+            )
+        for head, pieces in held:
+            text = "".join(pieces)
+            if text and not self._answered:
+                self.start(head)
+                self.emit(text)
+                self.end()
 
 
 class ForcedFormat(Filter):

@@ -57,6 +57,15 @@ class Echo(StrEnum):
     FORBIDDEN = "forbidden"
 
 
+class SchemaFallback(StrEnum):
+    """How an answer of a given shape is asked for where output schemas are not understood."""
+
+    TOOL = "tool"
+    """As the arguments of a tool that must be called; the gateway turns the call back into text."""
+    WORDS = "words"
+    """In the system text, with JSON mode where there is one."""
+
+
 ALL_LEVELS: Final = tuple(Level)
 ALL_IMAGE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
@@ -130,6 +139,8 @@ class ModelProfile:
     """R, A, G: images may stand inside tool results (C never can)."""
     # output format
     json_schema: bool = True
+    schema_fallback: SchemaFallback | None = None
+    """Without `json_schema`: what to do instead; None = the protocol's usual way (A a tool, C and R words)."""
     json_object: bool = True
     schema_with_tools: bool = True
     """False = no output schema beside tools (G before 3)."""

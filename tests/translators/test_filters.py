@@ -83,6 +83,7 @@ def freeform(value: str) -> ir.ToolCall:
     return ir.ToolCall(call_id="c1", name="patch", arguments=value, kind=ir.ToolKind.CUSTOM)
 
 
+ANSWER = reading(answer_tool=ir.ToolRef("answer"))
 THINK = reading(profile=ModelProfile(think_tags=True))
 OPTIONAL = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["a"]}  # fmt: skip
 
@@ -126,8 +127,25 @@ CASES = [
         id="a wrapped string stays JSON",
     ),
     pytest.param(
-        reading(wrapped=True, plain_value=True), [text('{"value":"x\\n\\ud83d\\ude00"}')],
-        [text("x\n😀")], id="a wrapped enum value goes out bare",
+        ANSWER, [call('{"city":"Oslo"}', name="answer")], [text('{"city":"Oslo"}')],
+        id="OUT-04: the answer tool's arguments are the text",
+    ),
+    pytest.param(
+        ANSWER, [text("Sure!"), call('{"a":1}', name="answer")], [text('{"a":1}')],
+        id="OUT-04: words beside the answer would break it",
+    ),
+    pytest.param(
+        ANSWER, [call('{"a":1}', name="answer"), call('{"a":2}', name="answer", call_id="c2")],
+        [text('{"a":1}')], id="OUT-04: it answers once",
+    ),
+    pytest.param(
+        ANSWER, [text("Let me see."), call("{}")], [text("Let me see."), call("{}")],
+        id="OUT-04: calls of the client's tools stay, with what was said before",
+    ),
+    pytest.param(ANSWER, [text("I cannot.")], [text("I cannot.")], id="OUT-04: a model that did not call it"),
+    pytest.param(
+        reading(answer_tool=ir.ToolRef("answer"), wrapped=True),
+        [call('{"value":[1]}', name="answer")], [text("[1]")], id="OUT-04: a wrapped root is taken out too",
     ),
     pytest.param(
         reading(wrapped=True), [text("I cannot do that")], [text("I cannot do that")],
@@ -300,6 +318,7 @@ def test_log_probabilities_are_cut_with_their_text() -> None:
     [
         pytest.param(THINK, id="think tags"),
         pytest.param(reading(wrapped=True), id="wrapped value"),
+        pytest.param(ANSWER, id="answer tool"),
         pytest.param(reading(cut_at=("<thunder",)), id="stop sequence"),
         pytest.param(reading(nulls_added={None: OPTIONAL}), id="added nulls"),
     ],
@@ -314,6 +333,30 @@ def test_a_failing_stream_lets_held_text_go_first(how: Reading) -> None:
 
 
 FORCED = reading(forced_format_tool="f", tools={"f": ir.ToolRef("f", "ns")})
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        pytest.param([call("{}", name="answer")], ir.FinishReason.STOP, id="only the answer"),
+        pytest.param(
+            [call("{}", name="answer"), call("{}", call_id="c2")],
+            ir.FinishReason.TOOL_CALLS,
+            id="a call beside it",
+        ),
+    ],
+)
+def test_out_04_an_answer_is_no_call_of_a_tool(
+    parts: list[ir.Part], reason: ir.FinishReason
+) -> None:
+    out = through(stream(*parts, finish=ir.FinishReason.TOOL_CALLS), ANSWER)
+    assert folded(out).finish_reason is reason
+
+
+def test_out_04_an_answer_that_the_limit_cut_stays_cut() -> None:
+    cut = stream(call('{"a":', name="answer"), finish=ir.FinishReason.LENGTH, complete=False)
+    answer = folded(through(cut, ANSWER))
+    assert (answer.finish_reason, answer.parts) == (ir.FinishReason.LENGTH, (text('{"a":'),))
 
 
 @pytest.mark.parametrize("size", [1, 100])

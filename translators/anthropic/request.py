@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from translators import ir, schema
+from translators import answer_tool, ir, schema
 from translators.anthropic.blocks import render_messages, render_system
 from translators.anthropic.caching import place_marks
 from translators.anthropic.content import parse_message, parse_system
@@ -40,7 +40,7 @@ from translators.errors import invalid
 from translators.fields import Fields
 from translators.losses import Action, Loss, Losses, Mode
 from translators.names import ToolNames
-from translators.profile import SamplingSupport
+from translators.profile import SamplingSupport, SchemaFallback
 from translators.schema import Dialect
 from translators.seal import Seal
 from translators.wire import JsonObject, dump_text
@@ -242,6 +242,8 @@ def _unshared(fields: Fields, config: Fields | None, intake: Intake) -> tuple[ir
 def render_request(request: ir.Request, target: Target, losses: Losses) -> Rendered:
     """Write the request for an upstream of this protocol; losses are refused or recorded."""
     _give_up_the_rest(request, losses)
+    asked = answer_tool.ask(request, target.profile, SchemaFallback.TOOL, losses)
+    request = asked.request
     names = ToolNames(request, target.profile.tool_name_limit)
     names.note_renamed(losses, request.path_of("tools"))
     thinking = render_thinking(request, target, losses)
@@ -284,6 +286,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         custom=box.custom,
         cut_at=cut_at,
         json_object=_checks_json(request, losses),
+        answer_tool=asked.tool,
+        wrapped=asked.wrapped,
         forced_format_tool=names.wire(box.format_tool.ref) if box.format_tool else None,
         stream=request.stream,
     )

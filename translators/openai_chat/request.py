@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from translators import ids, ir, schema, turns
+from translators import answer_tool, ids, ir, schema, turns
 from translators.base import Call, Reading, Rendered, Target
 from translators.errors import invalid
 from translators.fields import Fields
@@ -21,7 +21,7 @@ from translators.openai_chat.content import MAX_MARKS, Unread, Writer
 from translators.openai_chat.messages import Conversation, parse_messages
 from translators.openai_chat.tools import parse_choice, parse_tools, render_tools
 from translators.openai_chat.words import EFFORT_WORDS, EFFORTS, NAME, SERVICE_TIERS
-from translators.profile import SamplingSupport, ThinkingForm
+from translators.profile import SamplingSupport, SchemaFallback, ThinkingForm
 from translators.reasoning import nearest
 from translators.seal import Seal
 from translators.wire import Json, JsonObject, dump_text
@@ -244,6 +244,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     """Write the request for an upstream of this protocol; what it cannot say is refused or recorded."""
     for field in request.unshared:
         losses.give_up(field.loss, field.path, field.reason)
+    asked = answer_tool.ask(request, target.profile, SchemaFallback.WORDS, losses)
+    request = asked.request
     names = ToolNames(request, target.profile.tool_name_limit)
     names.note_renamed(losses, request.path_of("tools"))
     tools = render_tools(request, target, names, losses)
@@ -267,7 +269,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
             profile=target.profile,
             tools=names.restore,
             custom=tools.custom,
-            wrapped=output.wrapped,
+            wrapped=output.wrapped or asked.wrapped,
+            answer_tool=asked.tool,
             cut_at=cut_at,
             single_call=tools.single_call,
             json_object=output.checked,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from translators import freeform, ir, schema, turns
+from translators import answer_tool, freeform, ir, schema, turns
 from translators.arguments import with_error_mark
 from translators.base import Reading, Rendered, Target
 from translators.ids import call_id
@@ -23,7 +23,7 @@ from translators.openai_responses.content import PROTOCOL, PartWriter
 from translators.openai_responses.foreign import FROM_CLIENT
 from translators.openai_responses.snapshot import service_tier
 from translators.openai_responses.tools import ToolWriter
-from translators.profile import SamplingSupport, ThinkingForm
+from translators.profile import SamplingSupport, SchemaFallback, ThinkingForm
 from translators.reasoning import nearest
 from translators.wire import JsonObject, without_nulls
 
@@ -51,6 +51,8 @@ _PREFILLS: Final = frozenset({"anthropic"})
 def render_request(request: ir.Request, target: Target, losses: Losses) -> Rendered:
     """Write the body; losses are refused or recorded."""
     own_fields = _own_fields(request, losses)
+    asked = answer_tool.ask(request, target.profile, SchemaFallback.WORDS, losses)
+    request = asked.request
     tools = ToolWriter(request, target, losses)
     declared = tools.tools()
     writer = _InputWriter(request, target, losses, tools)
@@ -98,7 +100,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         profile=target.profile,
         tools=tools.names.restore,
         custom=frozenset(tools.emulated),
-        wrapped=wrapped,
+        wrapped=wrapped or asked.wrapped,
+        answer_tool=asked.tool,
         cut_at=_stops(request, losses),
         single_call=single_call,
         stream=request.stream,

@@ -30,7 +30,13 @@ from translators.base import Call, Operation, Target
 from translators.errors import ErrorKind, GatewayError
 from translators.ir import ChoiceMode, HostedKind, Level, StateKind
 from translators.losses import Losses, Mode
-from translators.profile import MidSystem, ModelProfile, SamplingSupport, ThinkingForm
+from translators.profile import (
+    MidSystem,
+    ModelProfile,
+    SamplingSupport,
+    SchemaFallback,
+    ThinkingForm,
+)
 from translators.wire import dumps
 
 PNG = ir.Inline(media_type="image/png", data="iVBORw0KGgo=")
@@ -923,10 +929,11 @@ def test_out_04_a_schema():
 
 def test_a_schema_for_a_model_without_schemas():
     output = ir.OutputFormat(kind=ir.OutputKind.JSON_SCHEMA, schema={"type": "object"}, path="f")
-    body = rendered_body(ask(output=output), json_schema=False)
+    profile = {"json_schema": False, "schema_fallback": SchemaFallback.WORDS}
+    body = rendered_body(ask(output=output), **profile)
     assert '{"type":"object"}' in body["system"][0]["text"]
     with pytest.raises(GatewayError):
-        render(ask(output=output), Mode.BALANCED, json_schema=False)
+        render(ask(output=output), Mode.BALANCED, **profile)
 
 
 def test_a_schema_and_citations_exclude_each_other():

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.pitfalls import TEXTS, A, C, G, R, cross
+from tests.support.pitfalls import TEXTS, A, C, G, R, answer, cross, sse, stream
+from translators import ir
 from translators.errors import GatewayError
 from translators.losses import Mode
+from translators.profile import SchemaFallback
+from translators.wire import loads
 
 STRICT = {
     "type": "object",
@@ -112,13 +115,121 @@ def test_out_04_native_where_it_is_supported() -> None:
     assert "tools" not in body
 
 
-def test_out_04_elsewhere_the_schema_is_told_in_words_and_the_loss_is_recorded() -> None:
-    crossed = cross(C, A, chat(STRICT), json_schema=False)
+WANTED_BY: dict[str, dict[str, Any]] = {
+    C: chat(STRICT),
+    R: responses(STRICT),
+    G: {
+        **TEXTS[G],
+        "generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": STRICT},
+    },
+}
+
+
+@pytest.mark.parametrize("client", [C, R, G])
+def test_out_04_elsewhere_the_answer_is_asked_for_as_a_tools_arguments(client: str) -> None:
+    crossed = cross(client, A, WANTED_BY[client], json_schema=False, mode=Mode.BALANCED)
     assert "format" not in crossed.body.get("output_config", {})
+    (tool,) = crossed.body["tools"]
+    assert tool["input_schema"] == STRICT
+    assert crossed.body["tool_choice"] == {"type": "tool", "name": tool["name"]}
+    assert "tool" in crossed.lost
+    with pytest.raises(GatewayError):
+        cross(client, A, WANTED_BY[client], json_schema=False, mode=Mode.STRICT)
+
+
+ANSWERED: dict[str, Any] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "m",
+    "content": [
+        {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": {"city": "Oslo"}},
+    ],
+    "stop_reason": "tool_use",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 1, "output_tokens": 1},
+}
+
+
+def test_out_04_the_call_comes_back_as_text() -> None:
+    crossed = cross(C, A, chat(STRICT), json_schema=False)
+    body, _ = answer(A, C, ANSWERED, crossed)
+    (choice,) = body["choices"]
+    assert choice["finish_reason"] == "stop"
+    assert loads(choice["message"]["content"]) == {"city": "Oslo"}
+    assert not choice["message"].get("tool_calls")
+
+
+def test_out_04_the_call_is_streamed_as_text() -> None:
+    crossed = cross(R, A, responses(STRICT), json_schema=False, stream=True)
+    call = {"type": "tool_use", "id": "toolu_1", "name": "answer", "input": {}}
+    pieces = ['{"ci', 'ty":"Os', 'lo"}']
+    data = sse(
+        {"type": "message_start", "message": {**ANSWERED, "content": [], "stop_reason": None}},
+        {"type": "content_block_start", "index": 0, "content_block": call},
+        *(
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "input_json_delta", "partial_json": piece},
+            }
+            for piece in pieces
+        ),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "tool_use", "stop_sequence": None},
+            "usage": {"output_tokens": 1},
+        },
+        {"type": "message_stop"},
+    )
+    events = stream(A, R, data, crossed)
+    said = [e["delta"] for e in events if e["type"] == "response.output_text.delta"]
+    assert said == pieces
+    assert events[-1]["response"]["output"][0]["type"] == "message"
+
+
+def test_out_04_beside_the_clients_tools_one_of_all_must_be_called() -> None:
+    asked = chat(STRICT, tools=[TOOL])
+    crossed = cross(C, A, asked, json_schema=False)
+    assert crossed.body["tool_choice"] == {"type": "any"}
+    assert [tool["name"] for tool in crossed.body["tools"]] == [TOOL["function"]["name"], "answer"]  # type: ignore[index]
+    forced = cross(C, A, {**asked, "tool_choice": "required"}, json_schema=False)
+    assert len(forced.body["tools"]) == 1
+    none = cross(C, A, {**asked, "tool_choice": "none"}, json_schema=False)
+    assert none.body["tool_choice"] == {"type": "tool", "name": "answer"}
+
+
+def test_out_04_a_tool_of_that_name_keeps_it() -> None:
+    mine = {"type": "function", "function": {"name": "answer", "parameters": {"type": "object"}}}
+    crossed = cross(C, A, chat(STRICT, tools=[mine]), json_schema=False)
+    assert [tool["name"] for tool in crossed.body["tools"]] == ["answer", "answer_2"]
+    assert crossed.reading.answer_tool == ir.ToolRef("answer_2")
+
+
+def test_out_04_an_array_is_wrapped_and_taken_out_again() -> None:
+    crossed = cross(C, A, chat({"type": "array", "items": {"type": "string"}}), json_schema=False)
+    assert crossed.body["tools"][0]["input_schema"]["required"] == ["value"]
+    call = {"type": "tool_use", "id": "t", "name": "answer", "input": {"value": ["a"]}}
+    body, _ = answer(A, C, {**ANSWERED, "content": [call]}, crossed)
+    assert loads(body["choices"][0]["message"]["content"]) == ["a"]
+
+
+@pytest.mark.parametrize("upstream", [C, R])
+def test_out_04_a_profile_may_want_the_tool_elsewhere_too(upstream: str) -> None:
+    asked = {"output_config": {"format": {"type": "json_schema", "schema": STRICT}}}
+    crossed = cross(A, upstream, asked, json_schema=False, schema_fallback=SchemaFallback.TOOL)
+    assert len(crossed.body["tools"]) == 1
+    assert "answer" in str(crossed.body["tool_choice"])
+
+
+def test_out_04_or_words() -> None:
+    words = {"json_schema": False, "schema_fallback": SchemaFallback.WORDS}
+    crossed = cross(C, A, chat(STRICT), **words)  # type: ignore[arg-type]
     assert '"city"' in crossed.body["system"][0]["text"]
     assert "response_format" in crossed.lost
     with pytest.raises(GatewayError):
-        cross(C, A, chat(STRICT), json_schema=False, mode=Mode.BALANCED)
+        cross(C, A, chat(STRICT), mode=Mode.BALANCED, **words)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("client", [C, R])

@@ -7,8 +7,8 @@ that there is no failover, only an honest end. Implements `EnginePolicy`; the tr
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final
 from urllib.parse import urlencode
 from weakref import WeakMethod
 
@@ -20,6 +20,7 @@ from addons.contract import Attempt, Cause, Verdict
 from addons.credentials import Credentials
 from addons.egress import egress_proxy
 from addons.exchange import Candidate, Exchange, Exchanges, Try, now_s
+from addons.framing import copy_request, new_request
 from addons.headers import (
     RATE_LIMITS,
     STREAM_HEADERS,
@@ -30,6 +31,7 @@ from addons.media_fetch import MediaFetcher
 from addons.payload import passing_betas
 from addons.picker import Picker
 from addons.settle import Settler
+from addons.steps import Steps, begin
 from addons.translate import Outgoing, ReasoningTrail, Translate
 from addons.userhooks import UserHooks
 from translators import PROTOCOLS
@@ -96,14 +98,17 @@ class Failover:
 
     # -- hooks
 
-    async def llm_attempt(self, attempt: Attempt) -> None:
+    def llm_attempt(self, attempt: Attempt) -> Awaitable[None] | None:
         """Render the request for the next candidate."""
+        exchange = self._exchanges.get(attempt.flow)
+        if exchange is None or attempt.flow.response is not None:
+            return None
+        return begin(self._attempt(exchange, attempt))
+
+    def _attempt(self, exchange: Exchange, attempt: Attempt) -> Steps:
         flow = attempt.flow
-        exchange = self._exchanges.get(flow)
-        if exchange is None or flow.response is not None:
-            return
         try:
-            await self._prepare(exchange, attempt)
+            yield from self._prepare(exchange, attempt)
         except GatewayError as error:
             exchange.error = error
             flow.response = error_response(exchange.translator, error, exchange.id)
@@ -111,7 +116,7 @@ class Failover:
             log.exception("an attempt could not be prepared")
             flow.response = self.internal_error(flow)
 
-    async def _prepare(self, exchange: Exchange, attempt: Attempt) -> None:
+    def _prepare(self, exchange: Exchange, attempt: Attempt) -> Steps:
         """Take candidates until one can be rendered for; the last refusal is the client's answer."""
         refusal: GatewayError | None = None
         tokenless: list[Candidate] = []
@@ -124,7 +129,8 @@ class Failover:
                 stream=exchange.stream,
                 started_s=now_s(),
             )
-            one.error = await self._credentials.ready(exchange, candidate)
+            if candidate.upstream.credential is not None:
+                one.error = yield self._credentials.ready(exchange, candidate)
             if one.error is not None:
                 self._picker.failed(exchange, one)
                 refusal = self._shown(exchange, one.error)
@@ -136,7 +142,7 @@ class Failover:
                 candidate.provider, candidate.model, candidate.protocol
             )
             try:
-                outgoing = await self._outgoing(exchange, one, profile)
+                outgoing = yield from self._outgoing(exchange, one, profile)
             except GatewayError as error:
                 if error.kind is not ErrorKind.UNTRANSLATABLE:
                     raise
@@ -156,12 +162,8 @@ class Failover:
             headers += select(exchange.headers.items(), patterns)
             headers = passing_betas(headers, candidate)
             url = upstream_url(candidate, outgoing.path)
-            attempt.request = http.Request.make(
-                "POST",
-                url,
-                outgoing.body,
-                http.Headers([(k.encode(), v.encode()) for k, v in headers]),
-            )
+            fields = tuple((name.encode(), value.encode()) for name, value in headers)
+            attempt.request = new_request(url, outgoing.body, fields)
             attempt.data = one
             exchange.current = one
             exchange.tries.append(one)
@@ -171,7 +173,9 @@ class Failover:
             raise refusal
         raise self._picker.exhausted(exchange)
 
-    async def _outgoing(self, exchange: Exchange, one: Try, profile: ModelProfile) -> Outgoing:
+    def _outgoing(
+        self, exchange: Exchange, one: Try, profile: ModelProfile
+    ) -> Generator[Awaitable[Any], Any, Outgoing]:
         """The rendered request; media that only the renderer's refusal was about are fetched first."""
         settings = exchange.config.media
         for fetches_left in reversed(range(settings.max_files + 1)):
@@ -181,7 +185,7 @@ class Failover:
                 if refusal.kind is not ErrorKind.UNTRANSLATABLE or not fetches_left:
                     raise
                 request = self._translate.hub_request(exchange)
-                inlined = await self._media.inline(request, refusal, settings)
+                inlined = yield self._media.inline(request, refusal, settings)
                 if inlined is None:
                     raise
                 exchange.hub = inlined
@@ -248,7 +252,7 @@ class Failover:
     def authorize(self, attempt: Attempt) -> http.Request:
         """See EnginePolicy: the credential goes on last, on a copy that nothing else sees."""
         exchange, one = self._both(attempt)
-        return self._credentials.authorize(exchange, one, attempt.request.copy())
+        return self._credentials.authorize(exchange, one, copy_request(attempt.request))
 
     def verdict(self, attempt: Attempt) -> Verdict:
         """See EnginePolicy: bad statuses fail, good ones are looked into before they are believed."""

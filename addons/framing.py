@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import re
+import time
+from functools import lru_cache
 from typing import Final
 
 from mitmproxy import http
@@ -28,7 +29,8 @@ DNS_FAILURE: Final = re.compile(
 )
 """What the resolvers of Linux and macOS say; all that reaches the engine is the text."""
 
-Target = tuple[str, str, int]
+type Target = tuple[str, str, int]
+type Fields = tuple[tuple[bytes, bytes], ...]
 
 
 def target(request: http.Request) -> Target:
@@ -48,9 +50,29 @@ def is_upgrade(request: http.Request) -> bool:
     return upgrade.lower() == "websocket"
 
 
+def new_request(url: str, body: bytes, fields: Fields) -> http.Request:
+    """A POST for an attempt: what `http.Request.make` makes, which reads its URL and copies its headers each time."""
+    template = _template(url)
+    length = (b"content-length", b"%d" % len(body))
+    request = _clone(template, headers_of((*fields, length)))
+    request.data.content = body
+    request.data.timestamp_start = request.data.timestamp_end = time.time()
+    return request
+
+
+@lru_cache(maxsize=1024)
+def _template(url: str) -> http.Request:
+    return http.Request.make("POST", url)
+
+
+def copy_request(request: http.Request) -> http.Request:
+    """A copy that shares nothing that can change."""
+    return _clone(request, headers_of(request.headers.fields))
+
+
 def attempt_request(request: http.Request) -> http.Request:
     """A copy of the client's request for an attempt to edit."""
-    clone = _clone(request, request.headers.copy())
+    clone = copy_request(request)
     if clone.is_http2 or clone.is_http3:
         if "host" not in clone.headers and clone.authority:
             clone.headers.insert(0, "host", clone.authority)
@@ -64,31 +86,48 @@ def seal_request(request: http.Request) -> None:
     headers = request.headers
     if not is_upgrade(request):
         headers.fields = _end_to_end(headers)
-    headers.pop("expect", None)
-    if "host" not in headers and not request.authority:
+    names = {pair[0].lower() for pair in headers.fields}
+    if b"expect" in names:
+        del headers["expect"]
+    if b"host" not in names and not request.authority:
         default = 443 if request.scheme == "https" else 80
         host = f"[{request.host}]" if ":" in request.host else request.host
         headers.insert(0, "host", host if request.port == default else f"{host}:{request.port}")
     if request.raw_content or request.method in ("POST", "PUT", "PATCH"):
-        headers["content-length"] = str(len(request.raw_content or b""))
+        length = b"%d" % len(request.raw_content or b"")
+        if (b"content-length", length) not in headers.fields:
+            headers["content-length"] = length
 
 
 def client_head(upstream: http.Response) -> http.Response:
     """The upstream's response head for the client to get and the policy to edit; the original stays as it was."""
     if upstream.status_code == 101:
-        return _clone(upstream, upstream.headers.copy())
-    return _clone(upstream, http.Headers(_end_to_end(upstream.headers)))
+        return _clone(upstream, headers_of(upstream.headers.fields))
+    return _clone(upstream, headers_of(_end_to_end(upstream.headers)))
 
 
 def _clone[M: http.Message](message: M, headers: http.Headers) -> M:
-    """A copy that shares nothing mutable; a tenth of the cost of `message.copy()`, which goes through its state."""
-    clone = copy.copy(message)
-    clone.data = copy.copy(message.data)
-    clone.data.headers = headers
+    """A copy that shares nothing mutable; `message.copy()`, which goes through its state, costs twenty times as much."""
+    clone, data = object.__new__(type(message)), object.__new__(type(message.data))
+    vars(data).update(vars(message.data), headers=headers)
+    vars(clone).update(vars(message), data=data)
     return clone
 
 
-def _end_to_end(headers: http.Headers) -> tuple[tuple[bytes, bytes], ...]:
+def headers_of(fields: Fields) -> http.Headers:
+    """Headers of pairs of bytes; their constructor goes through all of them three times."""
+    if not _ONLY_FIELDS:
+        return http.Headers(fields)
+    headers = object.__new__(http.Headers)
+    headers.fields = fields
+    return headers
+
+
+_ONLY_FIELDS: Final = vars(http.Headers(((b"a", b"b"),))) == {"fields": ((b"a", b"b"),)}
+"""Whether mitmproxy's headers are their fields and nothing else."""
+
+
+def _end_to_end(headers: http.Headers) -> Fields:
     return tuple(pair for pair in headers.fields if pair[0].lower() not in HOP_BY_HOP)
 
 

@@ -166,7 +166,10 @@ class Pool:
         io = server.ConnectionIO(reader=idle.reader, writer=idle.writer)
         handler.transports[conn] = io
         io.handler = asyncio_utils.create_task(
-            _serve(handler, conn), name="pooled upstream connection", keep_ref=True
+            _serve(handler, conn),
+            name="pooled upstream connection",
+            keep_ref=True,
+            client=handler.client.peername,
         )
         return conn
 

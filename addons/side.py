@@ -6,6 +6,7 @@ be asked for. The words of the protocols are in `translators/`; counting and sto
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -64,11 +65,11 @@ class Side:
         await self._counting.stop()
 
     @fail_closed
-    async def request(self, flow: http.HTTPFlow) -> None:
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Prepare or answer what is not a plain generation."""
         exchange = self._exchanges.get(flow)
         if exchange is None:
-            return
+            return None
         match exchange.endpoint.operation:
             case Operation.GENERATE if exchange.endpoint.protocol == RESPONSES:
                 self._continue(exchange)
@@ -78,7 +79,7 @@ class Side:
             case Operation.COUNT_TOKENS:
                 self._continue(exchange)
                 if not _is_native(exchange) or must_translate(exchange):
-                    flow.response = await self._count(exchange)
+                    return self._answer_count(exchange, flow)
             case Operation.LEGACY_COMPLETION:
                 exchange.translator = COMPLETIONS
             case Operation.COMPACT:
@@ -89,6 +90,7 @@ class Side:
                 flow.response = self._item(exchange, flow.request)
             case _:
                 pass
+        return None
 
     async def llm_attempt_failed(self, attempt: Attempt) -> None:
         """Count here where the upstream has no counter (pitfalls CNT-01)."""
@@ -107,6 +109,9 @@ class Side:
         refuse(self._exchanges, flow, error)
 
     # -- counts
+
+    async def _answer_count(self, exchange: Exchange, flow: http.HTTPFlow) -> None:
+        flow.response = await self._count(exchange)
 
     async def _count(self, exchange: Exchange) -> http.Response:
         request = self._translate.hub_request(exchange)

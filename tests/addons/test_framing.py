@@ -12,6 +12,8 @@ from addons.framing import (
     client_head,
     frame_stream,
     frame_whole,
+    headers_of,
+    new_request,
     seal_request,
 )
 
@@ -31,6 +33,37 @@ def test_a_copy_shares_nothing_that_can_change() -> None:
     assert original.headers["x-one"] == "1"
     assert original.content == b"{}"
     assert original.headers["content-length"] == "2"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://127.0.0.1:8000/v1/chat/completions", id="plain"),
+        pytest.param("https://up.test/v1beta/models/m:generateContent?alt=sse", id="with a query"),
+        pytest.param("https://[::1]:8443/a%20b", id="IPv6"),
+    ],
+)
+def test_a_new_request_is_what_mitmproxy_makes(url: str) -> None:
+    fields = ((b"content-type", b"application/json"), (b"x-one", b"1"))
+    theirs = http.Request.make("POST", url, b'{"a":1}', http.Headers(fields)).data.get_state()
+    request = new_request(url, b'{"a":1}', fields)
+    ours = request.data.get_state()
+    for moment in ("timestamp_start", "timestamp_end"):
+        assert theirs.pop(moment) <= ours.pop(moment)
+    assert ours == theirs
+    request.headers["x-one"] = "2"
+    request.path = "/other"
+    assert new_request(url, b"", fields).path == theirs["path"].decode()
+    assert new_request(url, b"", fields).headers["x-one"] == "1"
+
+
+def test_headers_of_raw_pairs_are_headers() -> None:
+    fields = ((b"A", b"1"), (b"a", b"2"), (b"B", b"3"))
+    made = headers_of(fields)
+    assert made == http.Headers(fields)
+    assert (made["a"], made.get_all("A"), list(made)) == ("1, 2", ["1", "2"], ["A", "B"])
+    made["b"] = "4"
+    assert made.fields == ((b"A", b"1"), (b"a", b"2"), (b"B", b"4"))
 
 
 def test_a_copy_of_an_http2_request_speaks_http1() -> None:

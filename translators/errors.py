@@ -96,7 +96,8 @@ class GatewayError(Exception):
     (`messages[2].content[0].type`) or None. `code` is a protocol-neutral detail such as
     `model_not_found`. `retry_after_s` is seconds, None when unknown. `provider` and
     `upstream_status` are for operators only. `status` overrides the HTTP status of the kind, for the few
-    cases that HTTP has a better word for (415).
+    cases that HTTP has a better word for (415). `once_more` = the model failed, not the provider: the same
+    call is worth making once more, and nothing rests.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class GatewayError(Exception):
         provider: str | None = None,
         upstream_status: int | None = None,
         status: int | None = None,
+        once_more: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -120,6 +122,7 @@ class GatewayError(Exception):
         self.provider = provider
         self.upstream_status = upstream_status
         self.status = status
+        self.once_more = once_more
 
     @property
     def retryable(self) -> bool:

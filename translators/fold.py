@@ -132,6 +132,7 @@ class Folder:
             usage=start.usage if finish.usage == ir.NO_USAGE else finish.usage,
             logprobs=tuple(self._logprobs),
             service_tier=finish.service_tier or start.service_tier,
+            resume=finish.resume,
         )
 
 
@@ -157,6 +158,7 @@ def unfold(response: ir.Response) -> Iterator[ir.StreamEvent]:
         stop_sequence=response.stop_sequence,
         explanation=response.explanation,
         service_tier=response.service_tier,
+        resume=response.resume,
     )
 
 

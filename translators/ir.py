@@ -564,6 +564,20 @@ class Unshared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """How an upstream that stopped in the middle goes on. A `pause_turn`; G `CONTINUATION`.
+
+    The same request goes out again with `wire` added, which is in `protocol`'s own words: the content that has come
+    (A), a token (G). `times` is how often at most. `open_text` = the next call goes on in the last text.
+    """
+
+    protocol: str
+    wire: JsonObject
+    times: int
+    open_text: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request for one answer.
 
@@ -599,6 +613,8 @@ class Request:
     legacy_functions: bool = False
     """C's deprecated `functions`: the answer goes back as `function_call`."""
     unshared: tuple[Unshared, ...] = ()
+    resume: tuple[Resume, ...] = ()
+    """What the upstream wants back, in order, to go on with an answer that it began in earlier calls."""
     paths: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def path_of(self, name: str) -> str:
@@ -621,7 +637,7 @@ class FinishReason(StrEnum):
     REFUSAL = "refusal"
     """The model declined in its own words (C, R `refusal`)."""
     PAUSE = "pause"
-    """A `pause_turn`: a hosted-tool loop wants to be continued."""
+    """A `pause_turn`: a hosted-tool loop wants to be continued (`Resume`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -691,6 +707,8 @@ class Response:
     logprobs: tuple[TokenLogprob, ...] = ()
     service_tier: str | None = None
     alternatives: tuple[Candidate, ...] = ()
+    resume: Resume | None = None
+    """Set when the answer is not over: what its upstream wants back to go on."""
 
 
 # ----------------------------------------------------------------------------------------- stream
@@ -771,6 +789,8 @@ class Finish:
     stop_sequence: str | None = None
     explanation: str | None = None
     service_tier: str | None = None
+    resume: Resume | None = None
+    """See Response."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from translators import ir
 from translators.anthropic import errors, request, response
 from translators.anthropic.encoder import AnthropicEncoder
 from translators.anthropic.stream import AnthropicDecoder, AnthropicObserver
+from translators.anthropic.transcript import PausingDecoder
 from translators.anthropic.words import PROTOCOL
 from translators.base import (
     Call,
@@ -69,7 +70,8 @@ class AnthropicTranslator:
 
     def decoder(self, reading: Reading, losses: Losses) -> StreamDecoder:
         """See Translator."""
-        return AnthropicDecoder(reading, losses)
+        decoder = PausingDecoder if reading.resumable else AnthropicDecoder
+        return decoder(reading, losses)
 
     def encoder(self, writing: Writing, losses: Losses) -> StreamEncoder:
         """See Translator."""

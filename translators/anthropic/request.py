@@ -15,6 +15,7 @@ from translators.anthropic.blocks import render_messages, render_system
 from translators.anthropic.caching import place_marks
 from translators.anthropic.content import parse_message, parse_system
 from translators.anthropic.intake import Intake, required
+from translators.anthropic.pausing import may_pause, put_back
 from translators.anthropic.thinking import (
     Thinking,
     parse_effort,
@@ -38,6 +39,7 @@ from translators.anthropic.words import (
 from translators.base import Call, Operation, Reading, Rendered, Target
 from translators.errors import invalid
 from translators.fields import Fields
+from translators.legs import calls_for
 from translators.losses import Action, Loss, Losses, Mode
 from translators.names import ToolNames
 from translators.profile import SamplingSupport, SchemaFallback
@@ -276,6 +278,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         body["metadata"] = {"user_id": request.end_user}
     _render_tier(request, body, losses)
     place_marks(request, body)
+    put_back(body, request.resume)
     if request.stream:
         body["stream"] = True
     reading = Reading(
@@ -290,6 +293,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         wrapped=asked.wrapped,
         forced_format_tool=names.wire(box.format_tool.ref) if box.format_tool else None,
         stream=request.stream,
+        calls=calls_for(request, losses),
+        resumable=may_pause(body),
     )
     headers = _headers(target, body, with_sampling=bool(sampling))
     return Rendered(body=body, reading=reading, headers=headers)
@@ -325,10 +330,6 @@ def _give_up_the_rest(request: ir.Request, losses: Losses) -> None:
     for loss, name, value in gone:
         if value is not None:
             losses.give_up(loss, request.path_of(name), "has no equivalent in Anthropic Messages")
-    if request.candidates > 1:
-        losses.give_up(
-            Loss.MEANING, request.path_of("candidates"), "only one answer can be asked for"
-        )
 
 
 def _settle_thinking(

@@ -13,6 +13,7 @@ from translators.anthropic import hosted
 from translators.anthropic.citations import parse_citations, render_citations
 from translators.anthropic.content import call_arguments
 from translators.anthropic.errors import parse_error_event
+from translators.anthropic.pausing import resume_of
 from translators.anthropic.usage import is_reported, parse_tier, parse_usage, render_usage
 from translators.anthropic.words import CALL_PREFIX, MESSAGE_PREFIX, PROTOCOL, UNSIGNED
 from translators.arguments import arguments_object
@@ -70,6 +71,7 @@ def parse_response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Res
         parts[-1] = _cut(parts[-1])
     wire_usage = body.get("usage")
     stop_sequence = body.get("stop_sequence")
+    paused = reason is FinishReason.PAUSE
     return ir.Response(
         id=str(body.get("id") or ""),
         model=str(body.get("model") or reading.model),
@@ -79,6 +81,7 @@ def parse_response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Res
         explanation=explanation(body.get("stop_details")),
         usage=parse_usage(wire_usage),
         service_tier=parse_tier(wire_usage),
+        resume=resume_of(blocks, body.get("container")) if paused else None,
     )
 
 

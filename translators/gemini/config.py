@@ -192,13 +192,9 @@ def render_config(request: ir.Request, target: Target, losses: Losses) -> JsonOb
     stops = request.stop[: stop_limit(target)]
     if stops:
         config["stopSequences"] = list(stops)
-    if request.candidates > 1:
-        if request.stream:
-            losses.give_up(
-                Loss.MEANING, request.path_of("candidates"), "a stream carries one answer only"
-            )
-        else:
-            config["candidateCount"] = request.candidates
+    count = _candidates(request, losses)
+    if count > 1:
+        config["candidateCount"] = count
     if request.logprobs is not None:
         config["responseLogprobs"] = True
         if request.logprobs:
@@ -208,6 +204,16 @@ def render_config(request: ir.Request, target: Target, losses: Losses) -> JsonOb
     if thinking:
         config["thinkingConfig"] = thinking
     return config
+
+
+def _candidates(request: ir.Request, losses: Losses) -> int:
+    """How many answers to ask for: at most 8, and one only of a stream."""
+    limit = 1 if request.stream else MAX_CANDIDATES
+    if request.candidates > limit:
+        losses.give_up(
+            Loss.MEANING, request.path_of("candidates"), f"at most {limit} can be asked for here"
+        )
+    return min(request.candidates, limit)
 
 
 def stop_limit(target: Target) -> int:

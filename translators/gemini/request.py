@@ -169,6 +169,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     if config:
         body["generationConfig"] = config
     body |= _render_rest(request, target, losses)
+    put_back(body, request.resume)
     reading = Reading(
         provider=target.provider,
         model=target.model,
@@ -178,6 +179,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         cut_at=cut_at(request, target, losses),
         single_call=single_call(request, losses),
         stream=request.stream,
+        choices=config.get("candidateCount", 1),
+        resumable=True,
     )
     return Rendered(body=body, reading=reading)
 

@@ -29,7 +29,7 @@ from translators.gemini.content import (
     transcription_part,
 )
 from translators.gemini.errors import stream_error
-from translators.gemini.finish import BROKEN, parse_finish
+from translators.gemini.finish import BROKEN, parse_finish, resume_of
 from translators.gemini.framing import Splitter
 from translators.gemini.partial import PartialArguments
 from translators.gemini.spelling import camel_keys
@@ -101,6 +101,7 @@ class GeminiDecoder(Decoder):
         self._call_ids: set[str] = set()
         self._finish_word: str | None = None
         self._finish_message: str | None = None
+        self._token: str | None = None  # to resume the answer with
         self._block: str | None = None
         self._has_candidate = False
         self._searches: int | None = None
@@ -152,16 +153,14 @@ class GeminiDecoder(Decoder):
             return
         self._flush()
         self.usage = parse_usage(self._counts, self._searches)
+        resume: ir.Resume | None = None
         if self._finish_word is None:
             reason, explanation = ir.FinishReason.CONTENT_FILTER, self._block
         else:
             explanation = self._finish_message
-            reason = parse_finish(
-                self._finish_word,
-                has_calls=self._call_count > 0,
-                message=explanation,
-                losses=self._losses,
-            )
+            reason = self._finish_reason(self._finish_word)
+            if self._finish_word == "CONTINUATION" and self._token is not None:
+                resume = resume_of(self._token, open_text=self._open == _TEXT)
         if self._partial is not None:
             self._end_cut_call(reason)
         self._close_open()
@@ -171,7 +170,19 @@ class GeminiDecoder(Decoder):
                 usage=self.usage,
                 explanation=explanation,
                 service_tier=service_tier(self._counts),
+                resume=resume,
             )
+        )
+
+    def _finish_reason(self, word: str) -> ir.FinishReason:
+        unseen = not self._reading.stream or self.parts.count == 0
+        return parse_finish(
+            word,
+            has_calls=self._call_count > 0,
+            message=self._finish_message,
+            losses=self._losses,
+            resumable=self._token is not None,
+            once_more=self._reading.once_more and unseen,
         )
 
     # -- chunks
@@ -249,17 +260,15 @@ class GeminiDecoder(Decoder):
         message = candidate.get("finishMessage")
         if message:
             self._finish_message = str(message)
+        token = candidate.get("continuationToken")
+        if token:
+            self._token = str(token)
         word = candidate.get("finishReason")
         if word:
             self._finish_word = str(word).upper()
             if self._finish_word in BROKEN or self._finish_word == "PUP_LIMITED_DISABLED":
                 # Said at once, so that another try can be made before the client hears anything.
-                parse_finish(
-                    self._finish_word,
-                    has_calls=self._call_count > 0,
-                    message=self._finish_message,
-                    losses=self._losses,
-                )
+                self._finish_reason(self._finish_word)
 
     def _cite(self, citations: list[ir.UrlCitation]) -> None:
         if citations and self._open != _TEXT:

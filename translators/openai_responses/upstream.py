@@ -18,6 +18,7 @@ from translators import answer_tool, freeform, ir, schema, turns
 from translators.arguments import with_error_mark
 from translators.base import Reading, Rendered, Target
 from translators.ids import call_id
+from translators.legs import calls_for
 from translators.losses import Action, Loss, Losses, Mode
 from translators.openai_responses.content import PROTOCOL, PartWriter
 from translators.openai_responses.foreign import FROM_CLIENT
@@ -66,10 +67,6 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     include = ["reasoning.encrypted_content"]
     if request.logprobs is not None:
         include.append("message.output_text.logprobs")
-    if request.candidates > 1:
-        losses.give_up(
-            Loss.MEANING, request.path_of("candidates"), "only one answer can be asked for"
-        )
     body = without_nulls(
         {
             "model": target.model,
@@ -105,6 +102,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         cut_at=_stops(request, losses),
         single_call=single_call,
         stream=request.stream,
+        calls=calls_for(request, losses),
     )
     return Rendered(body=body, reading=reading)
 

@@ -21,6 +21,7 @@ from translators.profile import SamplingSupport, ThinkingForm
 from translators.wire import JsonObject
 
 STOP_LIMIT: Final = 5
+MAX_CANDIDATES: Final = 8
 ENUM_TYPE: Final = "text/x.enum"
 _INT32: Final = range(-(2**31), 2**31)
 

@@ -15,6 +15,7 @@ from translators.errors import ErrorKind, GatewayError
 from translators.gemini.config import cut_at, parse_config, render_config
 from translators.gemini.content import parse_contents, parse_system
 from translators.gemini.context import PROTOCOL, Context, is_default
+from translators.gemini.finish import put_back
 from translators.gemini.history import History
 from translators.gemini.spelling import ProtoFields
 from translators.gemini.tools import (

@@ -17,6 +17,7 @@ from addons.gate import Gate, Places
 from addons.joinwrites import JoinWrites
 from addons.keep import KeepCooldowns
 from addons.local import LocalPages
+from addons.pace import Pace
 from addons.picker import Picker
 from addons.pool import Pool
 from addons.reader import Reader
@@ -56,6 +57,7 @@ def assemble() -> list[object]:
         Admin(exchanges, picker, ledger, places, now_s),
         LocalPages(exchanges, configs, picker),
         Reader(exchanges),
+        Pace(exchanges),
         gate,
         Router(exchanges, translate, picker),
         Side(exchanges, configs, translate),

@@ -28,6 +28,7 @@ from addons.headers import (
     select,
 )
 from addons.media_fetch import MediaFetcher
+from addons.pace import asks_stream, ping_interval_s
 from addons.payload import passing_betas
 from addons.picker import Picker
 from addons.settle import Settler
@@ -126,7 +127,7 @@ class Failover:
                 candidate=candidate,
                 number=attempt.number,
                 losses=Losses(candidate.mode),
-                stream=exchange.stream,
+                stream=asks_stream(exchange),
                 started_s=now_s(),
             )
             if candidate.upstream.credential is not None:
@@ -204,7 +205,7 @@ class Failover:
             attempt.total_timeout_s = timeouts.total_s
         else:
             attempt.total_timeout_s = timeouts.stream_s
-            attempt.ping_interval_s = timeouts.ping_interval_s or None
+            attempt.ping_interval_s = ping_interval_s(exchange)
             early = timeouts.early_start_s
             attempt.early_start_s = config.retry.peek_s if early is None else early
         candidate = one.candidate

@@ -16,6 +16,7 @@ from addons import cache_hints
 from addons.affinity import session_of
 from addons.counting import counted_body, quick_estimate
 from addons.exchange import Candidate, Exchange, Try
+from addons.pace import paced
 from addons.passthrough import (
     MODEL_FIELDS,
     ModelRenamer,
@@ -167,7 +168,7 @@ class Translate:
         attempt.trail = sink
         return TranslatingRelay(
             upstream.decoder(attempt.reading, losses),
-            client.encoder(self.writing(exchange), losses),
+            paced(exchange, client.encoder(self.writing(exchange), losses)),
             filters_for(attempt.reading, losses),
             keep=sink,
             on_event=on_event,

@@ -342,8 +342,9 @@ class StreamRule(Section):
 
 
 class Streaming(Section):
-    """How answers stream. `auto`: as the client asks. `never`: whole answers only. `standard`: each piece
-    at once. `buffered`: pieces joined to sentences. `always`: a stream whatever the client asks."""
+    """How answers stream. `auto`, `standard`: as the client asks, each piece at once. `never`: the provider is asked
+    for a whole answer, and a client that wants a stream gets all of it at the end. `buffered`: pieces joined to
+    sentences. `always`: a stream whatever the client asks."""
 
     mode: StreamMode = "auto"
     """For clients that no rule is about."""

@@ -14,6 +14,7 @@ from addons.client_key import remove_key, split_keys
 from addons.endpoints import Endpoint, Page
 from addons.exchange import Exchange, Exchanges, Principal, new_request_id, now_s
 from addons.guard import fail_closed
+from addons.headers import plain_headers
 from addons.snapshot import ConfigHolder
 from config.models import Config
 from translators import PROTOCOLS
@@ -54,14 +55,13 @@ class Admission:
             return
         request = flow.request
         endpoint = endpoints.match(request.path)
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        exchange = self._open(flow, endpoint, headers)
+        exchange = self._open(flow, endpoint)
         key: str | None = None
         try:
             key, exchange.own_credential = split_keys(request)
         finally:
             remove_key(request)
-            exchange.headers = {name.lower(): value for name, value in request.headers.items()}
+            exchange.headers = plain_headers(request.headers.fields)
         if endpoint is None:
             path = request.path.partition("?")[0]
             raise GatewayError(ErrorKind.NOT_FOUND, f"there is nothing at {request.method} {path}")
@@ -96,11 +96,10 @@ class Admission:
             return Principal(name=GENERATED)
         raise GatewayError(ErrorKind.AUTHENTICATION, "this key is not known to the gateway")
 
-    def _open(
-        self, flow: http.HTTPFlow, endpoint: Endpoint | None, headers: dict[str, str]
-    ) -> Exchange:
+    def _open(self, flow: http.HTTPFlow, endpoint: Endpoint | None) -> Exchange:
         protocol = endpoint.protocol if endpoint is not None else ""
         if not protocol:
+            headers = plain_headers(flow.request.headers.fields)
             protocol = endpoints.guess_protocol(flow.request.path, headers)
         config = self._configs.current
         namespace = endpoint.namespace if endpoint is not None else None

@@ -88,6 +88,26 @@ class Bounds:
     action: BudgetAction
 
 
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A calendar day; times are unix time."""
+
+    date: dt.date
+    timezone: str
+    begin_s: float
+    end_s: float
+
+
+def _day_of(wall_s: float, timezone: str) -> _Day:
+    zone = ZoneInfo(timezone)
+    date = dt.datetime.fromtimestamp(wall_s, zone).date()
+    begin, end = (
+        dt.datetime.combine(one, dt.time(), zone).timestamp()
+        for one in (date, date + dt.timedelta(days=1))
+    )
+    return _Day(date, timezone, begin, end)
+
+
 class Ledger:
     """All accounts. `clock` is monotonic seconds, `wall` unix time."""
 
@@ -95,6 +115,7 @@ class Ledger:
         self._clock = clock
         self._wall = wall
         self._accounts: dict[str, Account] = {}
+        self._day: _Day | None = None
 
     def admit(self, exchange: Exchange) -> None:
         """Count a request, or refuse it because a limit is reached; may set `force_cheapest`."""
@@ -181,10 +202,11 @@ class Ledger:
 
     def _today(self, config: Config) -> tuple[dt.date, float]:
         """The day in the configured zone, and the seconds until it ends."""
-        zone = ZoneInfo(config.budgets.timezone)
-        now = dt.datetime.fromtimestamp(self._wall(), zone)
-        midnight = dt.datetime.combine(now.date() + dt.timedelta(days=1), dt.time(), zone)
-        return now.date(), midnight.timestamp() - now.timestamp()
+        name, wall = config.budgets.timezone, self._wall()
+        day = self._day
+        if day is None or day.timezone != name or not day.begin_s <= wall < day.end_s:
+            day = self._day = _day_of(wall, name)
+        return day.date, day.end_s - wall
 
     @staticmethod
     def _turn(account: Account, today: dt.date) -> None:

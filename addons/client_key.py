@@ -21,6 +21,10 @@ from translators.errors import ErrorKind, GatewayError
 HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key")
 GATEWAY_HEADER: Final = "x-llmgate-key"
 """Names the gateway's key, so that the usual places are free for the client's own key of a provider."""
+_REMOVED: Final = frozenset(
+    name.encode()
+    for name in ("authorization", "cookie", "proxy-authorization", GATEWAY_HEADER, *HEADERS)
+)
 TOKEN_PREFIX: Final = "llmgate-"  # noqa: S105 - a prefix, no secret
 
 
@@ -71,9 +75,10 @@ def _only(found: dict[str, str]) -> str | None:
 
 def remove_key(request: http.Request) -> None:
     """Take every credential out of a request, the query parameter included, before it can be stored."""
-    for header in ("authorization", "cookie", "proxy-authorization", GATEWAY_HEADER, *HEADERS):
-        if header in request.headers:
-            del request.headers[header]
+    fields = request.headers.fields
+    kept_fields = tuple(pair for pair in fields if pair[0].lower() not in _REMOVED)
+    if len(kept_fields) < len(fields):
+        request.headers.fields = kept_fields
     path, question, query = request.path.partition("?")
     if question and "key=" in query:
         kept = [(name, value) for name, value in _query(request.path) if name != "key"]

@@ -16,14 +16,15 @@ from typing import Any, Final
 
 from mitmproxy import addonmanager, exceptions, flow, hooks
 from mitmproxy.addonmanager import AddonManager, Loader
+from mitmproxy.addons.asgiapp import ASGIApp
 
 from addons.steps import Steps, begin
 
 log = logging.getLogger(__name__)
 
-NEEDED: Final = ("trigger_event", "handle_lifecycle", "register", "remove", "clear", "chain")
 REPLACED: Final = ("trigger_event", "handle_lifecycle")
 CLEARING: Final = ("register", "remove", "clear")
+NEEDED: Final = (*REPLACED, *CLEARING, "trigger", "chain")
 
 type Handler = Callable[..., Awaitable[None] | None]
 type Groups = tuple[tuple[Handler, ...], ...]
@@ -66,11 +67,12 @@ class Dispatch:
             setattr(manager, name, getattr(self, name))
         for name in CLEARING:
             setattr(manager, name, self._clearing(getattr(manager, name)))
+        manager.trigger = self._triggering(manager.trigger)
 
     def done(self) -> None:
         """Give mitmproxy its own methods back."""
         if self._manager is not None:
-            for name in (*REPLACED, *CLEARING):
+            for name in (*REPLACED, *CLEARING, "trigger"):
                 self._manager.__dict__.pop(name, None)
             self._manager = None
 
@@ -150,6 +152,15 @@ class Dispatch:
             )
         return groups
 
+    def _triggering(self, method: Callable[[hooks.Hook], None]) -> Callable[[hooks.Hook], None]:
+        """mitmproxy's `trigger`, for hooks that somebody has: each line of its log is one."""
+
+        def trigger(event: hooks.Hook) -> None:
+            if self._groups(event.name):
+                method(event)
+
+        return trigger
+
     def _clearing[**P, T](self, method: Callable[P, T]) -> Callable[P, T]:
         def clear_around(*args: P.args, **kwargs: P.kwargs) -> T:
             self._table.clear()
@@ -161,12 +172,19 @@ class Dispatch:
         return clear_around
 
 
+def _served(addon: object, handler: Handler) -> Handler:
+    """mitmproxy's page with its certificate, an `async` handler of every request, asked for its own only."""
+    if not isinstance(addon, ASGIApp) or not hasattr(addon, "should_serve"):
+        return handler
+    return lambda flow: handler(flow) if addon.should_serve(flow) else None
+
+
 def _handlers(top: object, name: str) -> tuple[Handler, ...]:
     found: list[Handler] = []
     for addon in addonmanager.traverse([top]):
         handler = getattr(addon, name, None)
         if callable(handler):
-            found.append(handler)
+            found.append(_served(addon, handler) if name == "request" else handler)
         elif handler and not isinstance(handler, types.ModuleType):
             raise exceptions.AddonManagerError(f"Addon handler {name} ({addon}) not callable")
     return tuple(found)

@@ -65,6 +65,16 @@ def _passes(name: str, patterns: tuple[str, ...]) -> bool:
     return name not in NEVER and any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def plain_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Raw pairs as a dict: names in lower case, the values of a repeated one joined."""
+    found: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name = raw_name.decode("utf-8", "surrogateescape").lower()
+        value = raw_value.decode("utf-8", "surrogateescape")
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
 def degraded_header(degradations: Iterable[Degradation]) -> str:
     """`path: reason; …` for `x-llmgate-degraded`, ASCII, at most 2 kB; "" when nothing was given up."""
     text = ""

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
+from config.memo import keep
 from config.patterns import by_specificity, is_pattern, matches
 from config.payload import PayloadRule, could_apply
 from config.presets import load_presets
@@ -60,7 +61,6 @@ __all__ = [
 ]
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
-CACHE_SIZE: Final = 4096
 CUSTOM_PRESET: Final = "custom"
 """What is known of a provider that names no preset."""
 
@@ -250,7 +250,7 @@ class Config(Tenant):
         profile = self._profiles.get(key)
         if profile is None:
             profile = self._merge_profile(self.provider(provider), model, protocol)
-            _keep(self._profiles, key, profile)
+            keep(self._profiles, key, profile)
         return profile
 
     @staticmethod
@@ -278,7 +278,7 @@ class Config(Tenant):
         if rules is None:
             every = (*self.provider(provider).payload, *self.payload)
             rules = tuple(rule for rule in every if could_apply(rule, protocol, provider, model))
-            _keep(self._rules, key, rules)
+            keep(self._rules, key, rules)
         return rules
 
     # -- model names
@@ -297,7 +297,7 @@ class Config(Tenant):
         if name not in self._models_found:
             found = next((one for one in self._patterns if matches(one, name)), None)
             entry = None if found is None else (found, self.models[found])
-            _keep(self._models_found, name, entry)
+            keep(self._models_found, name, entry)
             return entry
         return self._models_found[name]
 
@@ -317,10 +317,3 @@ class Config(Tenant):
         values.update(value for entry in entries for value in secrets_of(entry))
         values.update(url_passwords(self.proxy))
         return tuple(sorted(values - {UNRESOLVED}, key=lambda value: (-len(value), value)))
-
-
-def _keep[K, V](cache: dict[K, V], key: K, value: V) -> None:
-    """Remember a look-up; names come from clients, so the memory is bounded."""
-    if len(cache) >= CACHE_SIZE:
-        cache.clear()
-    cache[key] = value

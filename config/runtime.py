@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from config.memo import keep
 from config.patterns import matches, matches_any, specificity
 from config.payload import PayloadRule
 from config.presets import Preset
@@ -129,6 +130,12 @@ class Provider:
     priority: int
     compatibility_mode: Mode | None
     enabled: bool
+    _infos: dict[str, tuple[ModelInfo, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _merged: dict[str, ModelInfo] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def primary(self) -> Endpoint:
@@ -149,20 +156,28 @@ class Provider:
 
     def infos(self, model: str) -> tuple[ModelInfo, ...]:
         """What is known of a model: from preset to entry, in each from the general to the particular."""
-        return tuple(
-            facts.models[name]
-            for facts in self.facts
-            for name in sorted(
-                (name for name in facts.models if matches(name, model)), key=specificity
+        found = self._infos.get(model)
+        if found is None:
+            found = tuple(
+                facts.models[name]
+                for facts in self.facts
+                for name in sorted(
+                    (name for name in facts.models if matches(name, model)), key=specificity
+                )
             )
-        )
+            keep(self._infos, model, found)
+        return found
 
     def model_info(self, model: str) -> ModelInfo:
         """What is known of a model, merged; the profile is that of the last word only."""
-        values: dict[str, object] = {}
-        for info in self.infos(model):
-            values.update({name: getattr(info, name) for name in info.model_fields_set})
-        return ModelInfo.model_construct(**values)  # type: ignore[arg-type]
+        merged = self._merged.get(model)
+        if merged is None:
+            values: dict[str, object] = {}
+            for info in self.infos(model):
+                values.update({name: getattr(info, name) for name in info.model_fields_set})
+            merged = ModelInfo.model_construct(**values)  # type: ignore[arg-type]
+            keep(self._merged, model, merged)
+        return merged
 
     def wire_model(self, model: str) -> str:
         """The name that the provider knows a model by."""

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from mitmproxy import exceptions, hooks
+from mitmproxy import exceptions, hooks, http
+from mitmproxy.addons.asgiapp import ASGIApp
 from mitmproxy.proxy.layers.http import HttpRequestHook
 from mitmproxy.test import taddons, tflow
 
@@ -275,6 +276,64 @@ def test_a_flow_that_is_intercepted_is_left_for_mitmproxy_to_wait_for() -> None:
             assert not dispatch.begin(hook)
             await addons.handle_lifecycle(hook)
             assert seen == ["a"]
+
+    asyncio.run(play())
+
+
+class Page(ASGIApp):
+    """A page under a host name of its own, as mitmproxy's own one."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "page.test", None)
+        self.served: list[str] = []
+
+    def should_serve(self, flow: Any) -> bool:
+        return flow.request.pretty_host == self.host
+
+    async def request(self, flow: Any) -> None:
+        if self.should_serve(flow):
+            self.served.append(flow.request.path)
+
+
+@pytest.mark.parametrize(
+    ("host", "served"),
+    [
+        pytest.param("page.test", ["/"], id="own host"),
+        pytest.param("a.test", [], id="another host"),
+    ],
+)
+def test_a_page_is_asked_for_what_it_serves_only(host: str, served: list[str]) -> None:
+    async def play() -> None:
+        async with manager(False) as addons:
+            dispatch, page = Dispatch(), Page()
+            addons.add(dispatch, page)
+            flow = tflow.tflow()
+            flow.request = http.Request.make("GET", f"http://{host}/")
+            hook = HttpRequestHook(flow)
+            assert dispatch.begin(hook) is not bool(served)
+            if served:
+                await addons.handle_lifecycle(hook)
+            assert page.served == served
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["somebody listens", "nobody listens"])
+def test_a_plain_trigger_reaches_who_listens(listens: bool) -> None:
+    class Listener:
+        def __init__(self) -> None:
+            self.heard: list[object] = []
+
+        def configure(self, updated: object) -> None:
+            self.heard.append(updated)
+
+    async def play() -> None:
+        async with manager(True) as addons:
+            listener = Listener()
+            if listens:
+                addons.add(listener)
+            addons.trigger(hooks.ConfigureHook({"one"}))
+            assert listener.heard[-1:] == ([{"one"}] if listens else [])
 
     asyncio.run(play())
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from config.loader import loads
-from config.models import CACHE_SIZE, Config
+from config.memo import CACHE_SIZE
+from config.models import Config
 from config.profiles import PROFILE_FIELDS
 from config.section import Section
 

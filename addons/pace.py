@@ -11,11 +11,14 @@ from typing import Final
 
 from mitmproxy import http
 
+from addons.admission import refuse
 from addons.exchange import Exchange, Exchanges, now_s
+from addons.guard import fail_closed
 from config.patterns import matches, matches_any
 from config.settings import Streaming, StreamMode, StreamRule
 from translators import ir
 from translators.base import Operation, StreamEncoder
+from translators.errors import GatewayError
 from translators.wire import dumps
 
 PACED: Final = frozenset({Operation.GENERATE, Operation.LEGACY_COMPLETION})
@@ -28,10 +31,11 @@ class Pace:
     def __init__(self, exchanges: Exchanges) -> None:
         self._exchanges = exchanges
 
+    @fail_closed
     def request(self, flow: http.HTTPFlow) -> None:
         """Apply `always`, and see that the hub is there where the stream is not the upstream's own."""
         exchange = self._exchanges.get(flow)
-        if exchange is None or flow.response is not None:
+        if exchange is None:
             return
         match mode_of(exchange):
             case "always" if not exchange.stream:
@@ -45,6 +49,10 @@ class Pace:
                 exchange.hub_edited = True
             case _:
                 pass
+
+    def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
+        """Answer with an error."""
+        refuse(self._exchanges, flow, error)
 
 
 def mode_of(exchange: Exchange) -> StreamMode:

@@ -17,7 +17,6 @@ from addons.gate import Gate, Places
 from addons.joinwrites import JoinWrites
 from addons.keep import KeepCooldowns
 from addons.local import LocalPages
-from addons.pace import Pace
 from addons.picker import Picker
 from addons.pool import Pool
 from addons.reader import Reader
@@ -28,6 +27,7 @@ from addons.side import Side
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
 from addons.typechecks import TypeChecks
+from addons.userhooks import UserHooks
 from config.models import Config
 from translators.memory import ReasoningMemory
 
@@ -41,9 +41,12 @@ def assemble() -> list[object]:
     ledger, places, settler = Ledger(now_s, time.time), Places(), Settler(configs)
     gate = Gate(exchanges, ledger, places, now_s)
     settler.watchers.append(gate.settled)
-    failover = Failover(exchanges, translate, Credentials(), picker, settler)
+    dispatch = Dispatch(lambda args: engine.note_failed_hook(args))
+    side = Side(exchanges, configs, translate)
+    hooks = UserHooks(exchanges, dispatch, translate, side)
+    settler.sinks.append(hooks.record)
+    failover = Failover(exchanges, translate, Credentials(), picker, settler, hooks)
     engine = Engine(failover)
-    dispatch = Dispatch(engine.note_failed_hook)
     engine.begin_hook = dispatch.begin
     return [
         dispatch,
@@ -57,10 +60,10 @@ def assemble() -> list[object]:
         Admin(exchanges, picker, ledger, places, now_s),
         LocalPages(exchanges, configs, picker),
         Reader(exchanges),
-        Pace(exchanges),
         gate,
+        hooks,
         Router(exchanges, translate, picker),
-        Side(exchanges, configs, translate),
+        side,
         failover,
         # After Failover, which knows what an attempt is about, and before users' scripts.
         AttemptRecorder(),

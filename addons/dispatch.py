@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import logging
 import types
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from mitmproxy import addonmanager, exceptions, flow, hooks
+from mitmproxy import addonmanager, ctx, exceptions, flow, hooks
 from mitmproxy.addonmanager import AddonManager, Loader
 from mitmproxy.addons.asgiapp import ASGIApp
 
@@ -128,6 +129,16 @@ class Dispatch:
         subject = self._args(event)[0]
         if isinstance(subject, flow.Flow) and self._groups("update"):
             yield from self._run(hooks.UpdateHook([subject]))
+
+    # --- for addons with hooks of their own
+
+    def handlers(self, name: str) -> tuple[Handler, ...]:
+        """The handlers of a hook in all addons, in order, for who calls them itself."""
+        if self._manager is None:  # this module is off
+            groups = tuple(_handlers(top, name) for top in ctx.master.addons.chain)
+        else:
+            groups = self._groups(name)
+        return tuple(itertools.chain.from_iterable(groups)) if groups else ()
 
     # --- the tables
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -110,7 +110,12 @@ class Try:
 
 @dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Exchange:
-    """One request and its answer. Times are `time.monotonic()` seconds, `created_s` is unix time."""
+    """One request and its answer. Times are `time.monotonic()` seconds, `created_s` is unix time.
+
+    Scripts (docs/scripting.md) may rely on: `id`, `model`, `stream`, `headers`, `principal`, `operation`,
+    `client_protocol`, `request`, `use`, `use_hub()`, `reply()`, `answer`, `candidate`, `usage`, `finish_reason`,
+    `degradations`. The rest is the gateway's own and may change.
+    """
 
     id: str
     config: Config
@@ -134,13 +139,19 @@ class Exchange:
     stream: bool = False
     hub: ir.Request | None = None
     hub_edited: bool = False
-    """A script replaced the hub request: even the same protocol must be rendered."""
+    """A script replaced the hub request, or asked for the hub: even the same protocol must be rendered."""
+    reader: Callable[[Exchange], ir.Request] | None = field(default=None, repr=False)
+    """Parses the request when a script asks for it."""
+    use: str = ""
+    """The model that a script chose, by any name that a client could ask for; "" = as the client asked."""
+    answer: ir.Response | None = None
+    """The whole answer: what a script replied, or what `llm_response` sees and may replace."""
     input_estimate: int | None = None
     """Input tokens, counted locally, where a client wants them before the upstream tells."""
-    keep_answer: bool = False
-    """Someone wants the whole hub answer of a stream at its end."""
     array_framing: bool = False
     """Gemini: a stream as one JSON array."""
+    presented_key: str | None = field(default=None, repr=False)
+    """What an upgrade was admitted by; the turns of its socket are admitted by it again."""
     admin_key: str | None = field(default=None, repr=False)
     """What an operator presented; set for admin pages only."""
     place: str | None = None
@@ -161,7 +172,7 @@ class Exchange:
     tries: list[Try] = field(default_factory=list)
     current: Try | None = None
     promised: bool = False
-    """The head of a streamed answer went out before any upstream had answered."""
+    """The head of a streamed answer is out, and the upstream that is asked now has not answered yet."""
     answered_s: float | None = None
     """When the first byte for the client was ready."""
     status: int | None = None
@@ -173,9 +184,71 @@ class Exchange:
     settled: bool = False
 
     @property
+    def operation(self) -> str:
+        """What is asked for: `generate`, `count_tokens`, `compact` or `legacy_completion`; "" for a local page."""
+        operation = self.endpoint.operation
+        return operation.value if operation is not None else ""
+
+    @property
+    def client_protocol(self) -> str:
+        """`openai_chat`, `openai_responses`, `anthropic` or `gemini`."""
+        return self.endpoint.protocol
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """Who answers: `provider`, `model`, `protocol`; None before the first attempt."""
+        return self.current.candidate if self.current is not None else None
+
+    @property
+    def request(self) -> ir.Request:
+        """The request in the hub, parsed when first asked for; in `llm_request` a changed copy may be assigned.
+
+        Raises the GatewayError that tells a client what is wrong with its request.
+        """
+        if self.reader is None:
+            if self.hub is None:
+                raise RuntimeError("the request is there from llm_request on")
+            return self.hub
+        return self.reader(self)
+
+    @request.setter
+    def request(self, request: ir.Request) -> None:
+        if self.tries or self.candidates:
+            raise RuntimeError("the request can be changed in llm_request only")
+        before = self.request
+        if (request.model, request.stream) != (before.model, before.stream):
+            raise ValueError("model and stream of a request stay; choose a model with exchange.use")
+        self.hub = request
+        self.hub_edited = True
+
+    def use_hub(self) -> None:
+        """Translate this exchange even where both sides speak the same protocol, so that its events can be changed."""
+        self.hub_edited = True
+
+    def reply(self, answer: ir.Response | str) -> None:
+        """Answer in `llm_request`, without any provider: with a text, or with a whole answer."""
+        if self.operation == "count_tokens":
+            raise ValueError("a count of tokens cannot be answered with a message")
+        if isinstance(answer, str):
+            parts = (ir.Text(text=answer),)
+            reason = ir.FinishReason.STOP
+            answer = ir.Response(id=self.id, model=self.model, parts=parts, finish_reason=reason)
+        self.answer = answer
+
+    @property
     def degradations(self) -> tuple[Degradation, ...]:
         """What the answering try gave up."""
         return self.current.losses.degradations if self.current is not None else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introduction:
+    """A request that came over a socket of ours, which has no headers of its own."""
+
+    key: str | None = field(repr=False)
+    own_credential: str | None = field(repr=False)
+    asked: JsonObject | None
+    """See Exchange."""
 
 
 class Exchanges:
@@ -183,6 +256,7 @@ class Exchanges:
 
     def __init__(self) -> None:
         self._by_flow: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+        self._introduced: WeakKeyDictionary[http.HTTPFlow, Introduction] = WeakKeyDictionary()
 
     def add(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Attach an exchange to its flow."""
@@ -191,6 +265,14 @@ class Exchanges:
     def get(self, flow: http.HTTPFlow) -> Exchange | None:
         """The exchange of a flow; None for flows that are not ours (attempt records, local pages)."""
         return self._by_flow.get(flow)
+
+    def introduce(self, flow: http.HTTPFlow, introduction: Introduction) -> None:
+        """Vouch for a flow that no addon has seen yet."""
+        self._introduced[flow] = introduction
+
+    def introduction(self, flow: http.HTTPFlow) -> Introduction | None:
+        """Who vouched for a flow, once."""
+        return self._introduced.pop(flow, None) if self._introduced else None
 
     def __iter__(self) -> Iterator[Exchange]:
         return iter(tuple(self._by_flow.values()))

@@ -5,6 +5,8 @@ An upgrade to a WebSocket, which Codex tries first, is refused here: on 426 Code
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import parse_qs
 
 from mitmproxy import http
@@ -13,9 +15,17 @@ from addons import bodies
 from addons.admission import refuse
 from addons.exchange import Exchange, Exchanges
 from addons.guard import fail_closed
-from translators.base import Operation
+from translators.base import Operation, Translator
 from translators.errors import ErrorKind, GatewayError, invalid
+from translators.openai_chat.completions import COMPLETIONS
+from translators.openai_responses.compaction import COMPACTION
 from translators.wire import JsonSyntaxError, loads
+
+TRANSLATORS: Final[Mapping[Operation, Translator]] = {
+    Operation.LEGACY_COMPLETION: COMPLETIONS,
+    Operation.COMPACT: COMPACTION,
+}
+"""Operations whose bodies are not those of their protocol's generations."""
 
 
 class Reader:
@@ -35,6 +45,9 @@ class Reader:
         if flow.request.method != "POST":
             return
         read_body(exchange, flow.request.raw_content or b"")
+        if exchange.endpoint.operation in TRANSLATORS:
+            exchange.translator = TRANSLATORS[exchange.endpoint.operation]
+            exchange.stream = exchange.stream and exchange.translator is COMPLETIONS
         if exchange.translator.name == "gemini" and exchange.stream:
             query = parse_qs(flow.request.path.partition("?")[2])
             exchange.array_framing = query.get("alt") != ["sse"]

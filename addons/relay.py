@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from translators import ir
 from translators.base import StreamDecoder, StreamEncoder, StreamObserver
@@ -19,6 +19,15 @@ from translators.errors import ErrorKind, GatewayError
 from translators.filters import EventFilter
 
 log = logging.getLogger(__name__)
+
+
+type OnEvent = Callable[[ir.StreamEvent], Sequence[ir.StreamEvent]]
+"""What a script makes of one event: the events that stand in its place, [] = none."""
+TERMINAL: Final = (ir.Finish, ir.StreamFailed)
+CHANGED_PASSED: Final = (
+    "llm_event changed an event of an answer that passes untranslated; "
+    "call exchange.use_hub() in llm_request to have it translated"
+)
 
 
 class Relay(Protocol):
@@ -87,7 +96,7 @@ class _Outcome:
 class TranslatingRelay(_Outcome):
     """Upstream bytes -> hub events -> filters -> (observers) -> client bytes.
 
-    `on_event` sees, and may replace or drop, every event: it is set only when a script asked for it.
+    `on_event` gets every event and gives those that stand in its place: it is set only when a script asked for it.
     `on_finished` is called once when the answer ended early (a filter cut it, or the encoder refused what its
     protocol would lose), so that the upstream can be closed.
     """
@@ -99,7 +108,7 @@ class TranslatingRelay(_Outcome):
         filters: list[EventFilter],
         *,
         keep: EventSink | None = None,
-        on_event: Callable[[ir.StreamEvent], ir.StreamEvent | None] | None = None,
+        on_event: OnEvent | None = None,
         on_finished: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
@@ -192,14 +201,9 @@ class TranslatingRelay(_Outcome):
 
     def _too_many(self, events: list[ir.StreamEvent]) -> list[bytes]:
         """End the answer where the limit lies."""
-        error = GatewayError(
-            ErrorKind.UPSTREAM_MALFORMED,
-            "the provider's stream has more events than the gateway accepts",
-            code="upstream_stream_too_long",
-        )
         out = self._encode(events[: self._events_left])
         if not self.ended:
-            out += self._encode([ir.StreamFailed(error, self.usage)])
+            out += self._encode([ir.StreamFailed(too_many_events(), self.usage)])
         self._close_upstream()
         return [out]
 
@@ -213,20 +217,23 @@ class TranslatingRelay(_Outcome):
             batch = [event]
             for step in self._filters:
                 batch = [result for item in batch for result in step.apply(item)]
+            if self._on_event is not None:
+                batch = [made for result in batch for made in self._on_event(result)]
             for result in batch:
-                seen = result if self._on_event is None else self._on_event(result)
-                if seen is None:
-                    continue
                 if self.keep is not None:
-                    self.keep.add(seen)
-                yield seen
+                    self.keep.add(result)
+                yield result
+                if self.ended and not isinstance(event, TERMINAL):  # a script ended it
+                    self._close_upstream()
+                    return
             if self._on_finished is not None and any(step.finished for step in self._filters):
                 self._close_upstream()
                 return
 
     def _crashed(self) -> list[bytes]:
-        """A bug of ours must not look like a finished answer."""
+        """A bug, of ours or of a script, must not look like a finished answer."""
         self.ended = True
+        self._close_upstream()
         self.error = GatewayError(ErrorKind.INTERNAL, "the gateway failed to translate the stream")
         try:
             out = self._encoder.encode(ir.StreamFailed(self.error, self.usage))
@@ -236,11 +243,49 @@ class TranslatingRelay(_Outcome):
         return [out] if out else []
 
 
+class Shadow:
+    """What scripts see of a stream that passes: its events, and the whole answer; they can end it, not change it."""
+
+    def __init__(
+        self, decoder: StreamDecoder, keep: EventSink | None, on_event: OnEvent | None
+    ) -> None:
+        self.decoder = decoder
+        self._keep = keep
+        self._on_event = on_event
+
+    def feed(self, data: bytes) -> None:
+        """Show the events of a piece; raises what a script raises."""
+        self._show(self.decoder.feed(data))
+
+    def close(self, error: GatewayError | None) -> None:
+        """Show what the end of the stream brings."""
+        self._show(self.decoder.close(error))
+
+    def _show(self, events: list[ir.StreamEvent]) -> None:
+        for event in events:
+            if self._on_event is not None:
+                made = self._on_event(event)
+                if len(made) != 1 or made[0] is not event:
+                    raise RuntimeError(CHANGED_PASSED)
+            if self._keep is not None:
+                self._keep.add(event)
+
+
+def too_many_events() -> GatewayError:
+    """The error of a stream that goes on and on."""
+    return GatewayError(
+        ErrorKind.UPSTREAM_MALFORMED,
+        "the provider's stream has more events than the gateway accepts",
+        code="upstream_stream_too_long",
+    )
+
+
 class PassingRelay(_Outcome):
     """The same protocol on both sides: bytes pass, usage and the proper end are only observed.
 
     `steps` change the bytes on their way out (the model's name, the framing); called with b"" they give back what
-    they still hold. `first` reads the first event only. `failure` makes the client protocol's error event.
+    they still hold. `first` reads the first event only. `failure` makes the client protocol's error event. `shadow`
+    shows the events to scripts, before their bytes go out. `on_finished` closes the upstream after an early end.
     """
 
     def __init__(
@@ -251,6 +296,8 @@ class PassingRelay(_Outcome):
         *,
         steps: Sequence[Callable[[bytes], bytes]] = (),
         ping: bytes = b"",
+        shadow: Shadow | None = None,
+        on_finished: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self._observer = observer
@@ -258,10 +305,19 @@ class PassingRelay(_Outcome):
         self._failure = failure
         self._steps = tuple(steps)
         self._ping = ping
+        self._shadow = shadow
+        self._on_finished = on_finished
+        self._events_left = sys.maxsize
         self._at_boundary = True
 
     def bound(self, max_frame_bytes: int, max_events: int) -> None:
-        """See Relay: what passes is not held, so that nothing needs a limit."""
+        """See Relay: the bytes pass, but an unfinished event is held by who observes them."""
+        self._observer.bound(max_frame_bytes)
+        if self._first is not None:
+            self._first.bound(max_frame_bytes)
+        if self._shadow is not None:
+            self._shadow.decoder.bound(max_frame_bytes)
+        self._events_left = max_events
 
     def prime(self, data: bytes, *, ended: bool = False) -> GatewayError | bool:
         """See Relay."""
@@ -284,15 +340,30 @@ class PassingRelay(_Outcome):
                 return self._close(
                     GatewayError(ErrorKind.UPSTREAM_CUT, "upstream stream ended early")
                 )
-            self._observer.feed(data)
+            self._watch(data)
             self._at_boundary = data.endswith((b"\n\n", b"\r\n\r\n"))
             for step in self._steps:
                 if data:
                     data = step(data)
+        except GatewayError as refused:
+            return self._cut(refused)
         except Exception:
-            log.exception("the stream observer failed")
-            return [data] if data else []
+            log.exception("a passing stream could not be observed")
+            return self._cut(
+                GatewayError(ErrorKind.INTERNAL, "the gateway failed to pass the stream on")
+            )
         return [data] if data else []
+
+    def _watch(self, data: bytes) -> None:
+        """Raise the GatewayError that ends the stream before these bytes."""
+        self._observer.feed(data)
+        if self._observer.error is not None:
+            raise self._observer.error
+        self._events_left -= data.count(b"\n\n") or data.count(b"\r\n\r\n")
+        if self._events_left < 0:
+            raise too_many_events()
+        if self._shadow is not None:
+            self._shadow.feed(data)
 
     def broken(self, error: GatewayError) -> list[bytes]:
         """See Relay."""
@@ -303,13 +374,33 @@ class PassingRelay(_Outcome):
         over = self.ended or self._observer.ended
         return b"" if over or not self._at_boundary else self._ping
 
+    def _cut(self, error: GatewayError) -> list[bytes]:
+        """End the client's stream here, whatever the upstream still says."""
+        if self._on_finished is not None:
+            notify, self._on_finished = self._on_finished, None
+            notify()
+        return self._tail(error)
+
     def _close(self, error: GatewayError) -> list[bytes]:
+        failed = not self._observer.ended
+        if self._shadow is not None:
+            try:
+                self._shadow.close(error if failed else None)
+            except GatewayError as refused:
+                return self._tail(refused)
+            except Exception:
+                log.exception("a script failed at the end of a stream")
+                error = GatewayError(ErrorKind.INTERNAL, "the gateway failed to pass the stream on")
+                return self._tail(error)
+        return self._tail(error if failed else None)
+
+    def _tail(self, error: GatewayError | None) -> list[bytes]:
+        """What steps still hold, and with an error the event that says so."""
         self.ended = True
         self.usage = self._observer.usage
         self.finish_reason = self._observer.finish_reason
-        failed = not self._observer.ended
         tail = b""
-        if failed:
+        if error is not None:
             self.error = error
             # An event that was cut in the middle is closed off first, so that ours is read as one.
             tail = (b"" if self._at_boundary else b"\n\n") + (

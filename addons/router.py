@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -69,7 +70,7 @@ class Router:
     def place(self, exchange: Exchange) -> None:
         """Give an exchange its candidates, best first."""
         asked = self._asked(exchange)
-        found = plan(exchange.config, asked)
+        found = plan(exchange.config, asked) if not exchange.use else chosen(exchange, asked)
         permit(exchange, found)
         exchange.route = found.route
         choices = self._picker.strategies.order(
@@ -111,6 +112,18 @@ class Router:
     def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
         """Answer with an error."""
         refuse(self._exchanges, flow, error)
+
+
+def chosen(exchange: Exchange, asked: Asked) -> Plan:
+    """Where a script sends a request; as under a rule, the client's key must be good for the name that it asked for."""
+    asked.model = exchange.use
+    found = plan(exchange.config, asked, rules=False)
+    if not found.places:
+        raise GatewayError(
+            ErrorKind.MISCONFIGURED,
+            f'a script chose the model "{exchange.use}", which is not known',
+        )
+    return replace(found, name=exchange.model, route="script")
 
 
 def permit(exchange: Exchange, found: Plan) -> None:

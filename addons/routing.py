@@ -79,12 +79,13 @@ def reasoning_of(word: str) -> ReasoningControl | None:
     return _WORDS.get(word.lower())
 
 
-def plan(config: Config, asked: Asked) -> Plan:
-    """Where a request may go; no places = nobody knows the model."""
+def plan(config: Config, asked: Asked, *, rules: bool = True) -> Plan:
+    """Where a request may go; no places = nobody knows the model. Without `rules` the name alone decides."""
     name, reasoning = split_suffix(config, asked.model)
     if name != asked.model:
         asked.model = name
-    found = _by_rule(config, asked, name) or resolve(config, name)
+    ruled = _by_rule(config, asked, name) if rules else None
+    found = ruled or resolve(config, name)
     places = tuple(_with_fallbacks(_seeing(config, found.places, asked)))
     return replace(found, places=places, reasoning=reasoning)
 

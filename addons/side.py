@@ -23,12 +23,12 @@ from addons.recorder import Recorder
 from addons.snapshot import ConfigHolder
 from addons.stored import ResponseStore, StoredResponse
 from addons.translate import Translate, must_translate
+from translators import ir
 from translators.base import Operation
 from translators.errors import ErrorKind, GatewayError, invalid
 from translators.losses import Degradation
-from translators.openai_chat.completions import COMPLETIONS
 from translators.openai_responses import stored
-from translators.openai_responses.compaction import COMPACTION, TRIGGERED_COMPACTION
+from translators.openai_responses.compaction import TRIGGERED_COMPACTION
 from translators.openai_responses.side import TRIGGER, wants_compaction
 from translators.wire import JsonObject, dumps
 
@@ -80,12 +80,8 @@ class Side:
                 self._continue(exchange)
                 if not _is_native(exchange) or must_translate(exchange):
                     return self._answer_count(exchange, flow)
-            case Operation.LEGACY_COMPLETION:
-                exchange.translator = COMPLETIONS
             case Operation.COMPACT:
                 self._continue(exchange)
-                exchange.stream = False
-                exchange.translator = COMPACTION
             case Operation.RESPONSE_ITEM:
                 flow.response = self._item(exchange, flow.request)
             case _:
@@ -127,21 +123,38 @@ class Side:
 
     # -- stored responses
 
-    def _continue(self, exchange: Exchange) -> None:
-        """Put the items of an earlier response, and those that are referred to, into the request itself."""
-        if exchange.endpoint.protocol != RESPONSES:
-            return
-        asked = body = exchange.body
+    def hub_request(self, exchange: Exchange) -> ir.Request:
+        """The request in the hub with the items of an earlier response, for who needs it before it is routed."""
+        if exchange.hub is not None or exchange.endpoint.protocol != RESPONSES:
+            return self._translate.hub_request(exchange)
+        asked, exchange.body = exchange.body, self._inlined(exchange)
+        try:
+            return self._translate.hub_request(exchange)
+        finally:
+            exchange.body = asked
+
+    def _inlined(self, exchange: Exchange) -> JsonObject:
+        """The body with the items of an earlier response, and those that are referred to, where they are known."""
+        body = exchange.body
         previous = body.get("previous_response_id")
         if isinstance(previous, str) and previous:
             entry = self._store.get(_tenant(exchange), previous, now_s())
             if entry is not None:
                 body = stored.inlined(body, entry.conversation)
-            elif not _is_native(exchange):
-                raise stored.previous_not_found(previous)
-        body = self._with_references(exchange, body)
+        return self._with_references(exchange, body)
+
+    def _continue(self, exchange: Exchange) -> None:
+        """Put the items of an earlier response, and those that are referred to, into the request itself."""
+        if exchange.endpoint.protocol != RESPONSES:
+            return
+        asked, body = exchange.body, self._inlined(exchange)
+        previous = body.get("previous_response_id")  # gone where the earlier response is known
+        if isinstance(previous, str) and previous and not _is_native(exchange):
+            raise stored.previous_not_found(previous)
         if body is not asked:
             exchange.asked = asked
+            if not exchange.hub_edited:
+                exchange.hub = None  # a rule may have looked at the request without those items
             exchange.body, exchange.raw = body, dumps(body)
 
     def _with_references(self, exchange: Exchange, body: JsonObject) -> JsonObject:

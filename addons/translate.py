@@ -16,7 +16,6 @@ from addons import cache_hints
 from addons.affinity import session_of
 from addons.counting import counted_body, quick_estimate
 from addons.exchange import Candidate, Exchange, Try
-from addons.pace import paced
 from addons.passthrough import (
     MODEL_FIELDS,
     ModelRenamer,
@@ -25,7 +24,7 @@ from addons.passthrough import (
     swap_model,
 )
 from addons.payload import changed_body, finish_passed, finish_rendered
-from addons.relay import EventSink, PassingRelay, Relay, TranslatingRelay
+from addons.relay import EventSink, OnEvent, PassingRelay, Relay, Shadow, TranslatingRelay
 from translators import PROTOCOLS, ir
 from translators.base import Call, Operation, Reading, Rendered, Target, Translator, Writing
 from translators.errors import ErrorKind, GatewayError
@@ -161,21 +160,26 @@ class Translate:
             attempt.trail = sink
             return self._passing(exchange, attempt, sink, on_event, on_finished)
         losses = Losses(attempt.losses.mode, Side.RESPONSE)
-        if sink is not None:
-            pass
-        elif exchange.endpoint.protocol == "openai_chat":
+        if sink is None and exchange.endpoint.protocol == "openai_chat":
             sink = ReasoningTrail()
         attempt.trail = sink
         return TranslatingRelay(
             upstream.decoder(attempt.reading, losses),
-            paced(exchange, client.encoder(self.writing(exchange), losses)),
+            client.encoder(self.writing(exchange), losses),
             filters_for(attempt.reading, losses),
             keep=sink,
             on_event=on_event,
             on_finished=on_finished,
         )
 
-    def _passing(self, exchange: Exchange, attempt: Try) -> Relay:
+    def _passing(
+        self,
+        exchange: Exchange,
+        attempt: Try,
+        keep: EventSink | None,
+        on_event: OnEvent | None,
+        on_finished: Callable[[], None] | None,
+    ) -> Relay:
         client = exchange.translator
         upstream_model = attempt.candidate.wire_model
         steps: list[Callable[[bytes], bytes]] = []
@@ -187,12 +191,17 @@ class Translate:
         if exchange.array_framing:
             steps.append(ArrayFraming())
         probe = Reading(provider=attempt.candidate.provider, model=upstream_model, stream=True)
+        shadow: Shadow | None = None
+        if keep is not None or on_event is not None:
+            shadow = Shadow(client.decoder(probe, Losses()), keep, on_event)
         return PassingRelay(
             client.observer(),
             client.decoder(probe, Losses()),
             lambda error: client.render_stream_error(error, exchange.id),
             steps=steps,
             ping=HEARTBEATS[client.name],
+            shadow=shadow,
+            on_finished=on_finished,
         )
 
     @staticmethod
@@ -225,10 +234,18 @@ class Translate:
             exchange.input_estimate = quick_estimate(request, current.candidate.protocol)
         return exchange.input_estimate
 
-    def unary(self, exchange: Exchange, attempt: Try, content_type: str, body: bytes) -> bytes:
+    def unary(
+        self,
+        exchange: Exchange,
+        attempt: Try,
+        content_type: str,
+        body: bytes,
+        on_event: OnEvent | None = None,
+    ) -> bytes:
         """A whole answer for the client, whichever way the upstream chose to answer.
 
-        Raises GatewayError for a body that cannot be read, or that is an error in disguise (status 200).
+        `on_event` is for a client that streams. Raises GatewayError for a body that cannot be read, or that is an
+        error in disguise (status 200).
         """
         upstream = PROTOCOLS[attempt.candidate.protocol]
         streamed = _is_event_stream(content_type, body)
@@ -244,20 +261,34 @@ class Translate:
         attempt.usage = response.usage
         attempt.finish_reason = response.finish_reason
         self.remember(exchange, response.parts)
-        return self.write_whole(exchange, attempt, response)
-
-    def write_whole(self, exchange: Exchange, attempt: Try, response: ir.Response) -> bytes:
-        """A hub answer in the client's protocol: one JSON body, or all events of a stream at once."""
         losses = Losses(attempt.losses.mode, Side.RESPONSE)
-        writing = self.writing(exchange)
-        if not exchange.stream:
-            body = exchange.translator.render_response(response, writing, losses)
-            attempt.losses.extend(losses)
-            return dumps(body)
-        encoder = exchange.translator.encoder(writing, losses)
-        out = b"".join(encoder.encode(event) for event in unfold(response))
+        out = self.write_whole(exchange, response, losses, on_event)
         attempt.losses.extend(losses)
         return out
+
+    def write_whole(
+        self,
+        exchange: Exchange,
+        response: ir.Response,
+        losses: Losses,
+        on_event: OnEvent | None = None,
+    ) -> bytes:
+        """A hub answer in the client's protocol: one JSON body, or all events of a stream at once."""
+        writing = self.writing(exchange)
+        if not exchange.stream:
+            return dumps(exchange.translator.render_response(response, writing, losses))
+        encoder = exchange.translator.encoder(writing, losses)
+        events = unfold(response)
+        if on_event is not None:
+            events = (made for event in events for made in on_event(event))
+        return b"".join(map(encoder.encode, events))
+
+    def read_passed(self, exchange: Exchange, attempt: Try) -> ir.Response:
+        """The hub's view of a whole answer whose bytes passed."""
+        candidate = attempt.candidate
+        reading = Reading(provider=candidate.provider, model=candidate.wire_model)
+        body = _json_object(attempt.unary or b"")
+        return PROTOCOLS[candidate.protocol].parse_response(body, reading, Losses())
 
     def _read_whole(
         self,

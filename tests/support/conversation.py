@@ -48,8 +48,10 @@ class Talk:
         self.calls = len(calls)
         return answer
 
-    def post(self, gateway: Gateway) -> tuple[int, dict[str, str], bytes]:
-        """Ask only."""
+    def post(
+        self, gateway: Gateway, more: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Ask only; `more` are headers."""
         body: Body = dict(self.body)
         path = _PATHS.get(self.protocol, "")
         if self.protocol == "gemini":
@@ -58,6 +60,7 @@ class Talk:
         else:
             body |= {"model": self.model, "stream": self.stream}
         headers = {"anthropic-version": "2026-10-21"} if self.protocol == "anthropic" else {}
+        headers |= more or {}
         return gateway.post(path, json.dumps(body).encode(), headers)
 
     def take(self, answer: bytes) -> list[Body]:

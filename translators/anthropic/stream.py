@@ -323,17 +323,22 @@ class AnthropicObserver:
         self._usage_wire: JsonObject = {}
         self._finish_reason: ir.FinishReason | None = None
         self._ended = False
-        self._blind = False
+        self.error: GatewayError | None = None
+        """See StreamObserver."""
+
+    def bound(self, max_frame_bytes: int) -> None:
+        """See StreamObserver."""
+        self._parser.max_frame_bytes = max_frame_bytes
 
     def feed(self, data: bytes) -> None:
         """See StreamObserver."""
-        if self._blind:
+        if self.error is not None:
             return
         try:
             for frame in self._parser.feed(data):
                 self._look(frame)
-        except GatewayError:
-            self._blind = True  # a frame beyond all limits: the client's business, not ours
+        except GatewayError as error:
+            self.error = error
 
     @property
     def usage(self) -> ir.Usage:

@@ -145,6 +145,10 @@ class Splitter:
         self._start = b""
         self._max = max_frame_bytes
 
+    def bound(self, max_frame_bytes: int) -> None:
+        """Limit what is held of one frame; before the first piece."""
+        self._max = max_frame_bytes
+
     @property
     def comments(self) -> int:
         """Comment lines seen (SSE only): signs of life."""

@@ -108,6 +108,10 @@ class GeminiDecoder(Decoder):
 
     # -- framing and the end
 
+    def bound(self, max_frame_bytes: int) -> None:
+        """See StreamDecoder."""
+        self._splitter.bound(max_frame_bytes)
+
     def frames(self, data: bytes) -> list[Frame]:
         """See Decoder."""
         frames = self._splitter.feed(data)
@@ -486,17 +490,22 @@ class GeminiObserver:
         self._finish_word: str | None = None
         self._has_calls = False
         self._failed = False
-        self._broken = False
+        self.error: GatewayError | None = None
+        """See StreamObserver."""
+
+    def bound(self, max_frame_bytes: int) -> None:
+        """See StreamObserver."""
+        self._splitter.bound(max_frame_bytes)
 
     def feed(self, data: bytes) -> None:
         """See StreamObserver."""
-        if self._broken:
+        if self.error is not None:
             return
         try:
             for frame in self._splitter.feed(data):
                 self._look(frame.data)
-        except GatewayError:
-            self._broken = True  # not for us to judge: the client gets the bytes as they are
+        except GatewayError as error:
+            self.error = error
 
     def _look(self, data: bytes) -> None:
         if not self._has_calls and b"unction" in data:

@@ -30,22 +30,26 @@ class ChatObserver:
     """See StreamObserver."""
 
     def __init__(self) -> None:
-        self._parser: SseParser | None = SseParser()
+        self._parser = SseParser()
         self._usage = ir.NO_USAGE
         self._reason: ir.FinishReason | None = None
         self._calls = False
         self._ended = False
+        self.error: GatewayError | None = None
+        """See StreamObserver."""
+
+    def bound(self, max_frame_bytes: int) -> None:
+        """See StreamObserver."""
+        self._parser.max_frame_bytes = max_frame_bytes
 
     def feed(self, data: bytes) -> None:
         """See StreamObserver."""
-        if self._parser is None:
+        if self.error is not None:
             return
         try:
             frames = self._parser.feed(data)
-        except GatewayError:
-            self._parser = (
-                None  # a frame beyond all limits: nothing more can be told of this stream
-            )
+        except GatewayError as error:
+            self.error = error
             return
         for _, frame in frames:
             if not self._calls and any(marker in frame for marker in _CALL_MARKERS):

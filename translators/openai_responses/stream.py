@@ -498,6 +498,12 @@ class Observer:
         self._usage = ir.NO_USAGE
         self._finish: ir.FinishReason | None = None
         self._ended = False
+        self.error: GatewayError | None = None
+        """See StreamObserver."""
+
+    def bound(self, max_frame_bytes: int) -> None:
+        """See StreamObserver."""
+        self._parser.max_frame_bytes = max_frame_bytes
 
     @property
     def usage(self) -> ir.Usage:
@@ -524,7 +530,9 @@ class Observer:
                 self._events += 1
                 if _is_terminal(frame.event, frame.data):
                     self._take(loads(frame.data))
-        except (GatewayError, JsonSyntaxError):
+        except GatewayError as error:
+            self._broken, self.error = True, error
+        except JsonSyntaxError:
             self._broken = True
 
     def failure(self, error: GatewayError) -> bytes:

@@ -1,4 +1,4 @@
-"""Freeform tools emulated as functions with one string argument: section 6.2."""
+"""Client-run tools that other protocols do not know, as functions: freeform ones (section 6.2), searches for tools."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def as_function(tool: ir.CustomTool, losses: Losses) -> ir.FunctionTool:
         namespace=tool.namespace,
         path=tool.path,
     )
+
+
+def note_search(tool: ir.FunctionTool, losses: Losses) -> None:
+    """Record that a client's search for tools goes out as a plain function (pitfalls STA-13)."""
+    if tool.kind is ir.ToolKind.SEARCH:
+        losses.give_up(Loss.VALUE, tool.path, "the search for tools was declared as a function")
 
 
 def wrap_input(text: str) -> str:

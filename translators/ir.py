@@ -229,6 +229,8 @@ class ToolKind(StrEnum):
     FUNCTION = "function"
     CUSTOM = "custom"
     """Freeform: one plain string. C and R `custom`; emulated elsewhere."""
+    SEARCH = "search"
+    """R `tool_search` run by the client: a JSON object that says which tools are looked for; a function elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,6 +377,8 @@ class FunctionTool:
     strict: bool | None = None
     namespace: str | None = None
     examples: tuple[JsonObject, ...] = ()
+    kind: ToolKind = ToolKind.FUNCTION
+    """FUNCTION or SEARCH: what a client that knows both calls it."""
     cache: CacheMark | None = None
     path: str = field(default="", compare=False)
 

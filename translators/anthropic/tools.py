@@ -279,6 +279,7 @@ def _fits(tool: ir.FunctionTool) -> bool:
 def _render_function(
     tool: ir.FunctionTool, name: str, target: Target, losses: Losses
 ) -> JsonObject:
+    freeform.note_search(tool, losses)
     wire: JsonObject = {"name": name}
     if tool.description:
         wire["description"] = tool.description

@@ -196,6 +196,7 @@ def render_tools(
 def _render_function(
     tool: ir.FunctionTool, target: Target, names: ToolNames, losses: Losses
 ) -> JsonObject:
+    freeform.note_search(tool, losses)
     declaration: JsonObject = {"name": names.wire(tool.ref)}
     description = tool.description or ""
     if tool.examples:

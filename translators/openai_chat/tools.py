@@ -229,6 +229,7 @@ def _offered(request: ir.Request, target: Target) -> list[ir.Tool]:
 def _function(
     tool: ir.FunctionTool, target: Target, names: ToolNames, losses: Losses
 ) -> JsonObject:
+    freeform.note_search(tool, losses)
     function: JsonObject = {"name": names.wire(tool.ref)}
     description = tool.description
     if tool.examples:

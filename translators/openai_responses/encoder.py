@@ -25,6 +25,7 @@ from translators.openai_responses.output import (
     reasoning_item,
     refusal_part,
     render_logprobs,
+    search_item,
     text_part,
     with_state,
 )
@@ -234,6 +235,9 @@ class Encoder:
                 escape_separators(dumps(event.text)),
                 current.tail,
             )
+        if isinstance(current.part, ir.ToolCall) and not current.opened:  # a search has no deltas
+            current.text.append(event.text)
+            return b""
         frames = b"" if current.opened else self._open_part()
         if not event.logprobs or not isinstance(current.part, ir.Text):
             return frames + self._write(event.text)
@@ -378,8 +382,11 @@ class Encoder:
 
     def _open_call(self, part: ir.ToolCall) -> bytes:
         current = self._open
-        current.opened = True
         current.item_id, current.call_id = self._writer.call_ids(part, len(self._output))
+        if self._writer.is_search(part):
+            item = search_item(current.item_id, current.call_id, {}, _IN_PROGRESS)
+            return self._item_added(item)
+        current.opened = True
         custom = part.kind is ir.ToolKind.CUSTOM
         name = "custom_tool_call_input" if custom else "function_call_arguments"
         current.frame_of(f"response.{name}.delta", self._at(current.item_id), _PLAIN_END)
@@ -387,6 +394,10 @@ class Encoder:
 
     def _end_call(self, part: ir.ToolCall, *, complete: bool) -> bytes:
         current = self._open
+        if self._writer.is_search(part):
+            text = "".join(current.text)
+            ids = current.item_id, current.call_id
+            return self._item_done(self._writer.search(*ids, text, complete=complete))
         custom = part.kind is ir.ToolKind.CUSTOM
         frames = b""
         if complete and not custom and not any(current.text):

@@ -14,12 +14,14 @@ from dataclasses import replace
 from typing import Final
 
 from translators import ir, media
+from translators.arguments import arguments_text
 from translators.errors import invalid
 from translators.fields import Fields
 from translators.losses import Loss
+from translators.names import full_name
 from translators.openai_responses.content import PROTOCOL, parse_content, parse_output
 from translators.openai_responses.foreign import FROM_CLIENT, parse_foreign
-from translators.openai_responses.tools import ToolBox
+from translators.openai_responses.tools import CLIENT, SEARCH, ToolBox
 from translators.seal import Seal
 from translators.wire import Json, JsonObject, dump_text
 
@@ -155,6 +157,31 @@ class ItemParser:
         )
         self._add(ir.Role.USER, result, item.path)
 
+    def _on_search_call(self, kind: str, item: Fields) -> None:
+        """A search that the client runs is a call like others; one of the provider's is its own affair."""
+        if item.optional_text("execution") != CLIENT or not item.optional_text("call_id"):
+            self._foreign(kind, item)
+            return
+        call = ir.ToolCall(
+            call_id=item.text("call_id"),
+            name=SEARCH,
+            arguments=arguments_text(item.any("arguments")),
+            kind=ir.ToolKind.SEARCH,
+            path=item.path,
+        )
+        self._add(ir.Role.ASSISTANT, call, item.path)
+
+    def _on_search_output(self, kind: str, item: Fields) -> None:
+        self._on_late_tools(kind, item)
+        if item.optional_text("execution") == CLIENT and item.optional_text("call_id"):
+            result = ir.ToolResult(
+                call_id=item.text("call_id"),
+                content=(ir.Text(text=found_tools(item)),),
+                kind=ir.ToolKind.SEARCH,
+                path=item.path,
+            )
+            self._add(ir.Role.USER, result, item.path)
+
     def _on_web_search(self, _kind: str, item: Fields) -> None:
         self._add(ir.Role.ASSISTANT, parse_web_search(item.raw, item.path), item.path)
 
@@ -220,7 +247,8 @@ _PARSERS: Final[Mapping[str, Callable[[ItemParser, str, Fields], None]]] = {
     "code_interpreter_call": ItemParser._on_code,
     "image_generation_call": ItemParser._on_generated_image,
     "additional_tools": ItemParser._on_late_tools,
-    "tool_search_output": ItemParser._on_late_tools,
+    "tool_search_call": ItemParser._on_search_call,
+    "tool_search_output": ItemParser._on_search_output,
     "configuration_update": ItemParser._on_update,
     "item_reference": ItemParser._on_reference,
     "compaction": ItemParser._on_compaction,
@@ -248,6 +276,16 @@ def collect_late_tools(items: list[Json], tools: ToolBox) -> None:
         if isinstance(kind, str) and kind in LATE_TOOLS:
             item = Fields(raw, f"input[{index}]")
             tools.add_late(item.items("tools"))
+
+
+def found_tools(item: Fields) -> str:
+    """What a search brought, in words: the tools themselves are declared with all others."""
+    names: list[str] = []
+    for tool in item.items("tools"):
+        name = tool.optional_text("name") or tool.optional_text("type", "")
+        inner = tool.items("tools") if tool.optional_text("type") == "namespace" else ()
+        names += [full_name(ir.ToolRef(one.text("name"), name)) for one in inner] or [name]
+    return f"These tools can be called now: {', '.join(names)}" if names else "No tool was found."
 
 
 def parse_reasoning(item: JsonObject, path: str, seal: Seal | None) -> ir.Reasoning:

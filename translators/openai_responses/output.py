@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from translators import ir, media
+from translators.arguments import arguments_object
 from translators.base import Reading, Writing
 from translators.errors import ErrorKind, GatewayError
 from translators.ids import CallIds, digest62
@@ -21,6 +22,7 @@ from translators.openai_responses.content import (
 )
 from translators.openai_responses.foreign import parse_foreign
 from translators.openai_responses.items import parse_code_run, parse_web_search, reasoning_text
+from translators.openai_responses.tools import CLIENT
 from translators.wire import Json, JsonObject
 
 COMPLETED: Final = "completed"
@@ -217,6 +219,18 @@ def call_item(
     return item
 
 
+def search_item(item_id: str, call_id: str, arguments: JsonObject, status: str) -> JsonObject:
+    """A `tool_search_call` for the client to run."""
+    return {
+        "id": item_id,
+        "type": "tool_search_call",
+        "status": status,
+        "execution": CLIENT,
+        "call_id": call_id,
+        "arguments": arguments,
+    }
+
+
 def render_logprobs(values: Iterable[ir.TokenLogprob]) -> list[JsonObject]:
     """Log probabilities of text tokens."""
     return [
@@ -239,6 +253,11 @@ class ItemWriter:
         self._losses = losses
         self._calls = CallIds("call_")
         self._ids: set[str] = set()
+        self._searches = {
+            tool.ref
+            for tool in writing.request.tools
+            if isinstance(tool, ir.FunctionTool) and tool.kind is ir.ToolKind.SEARCH
+        }
 
     def item_id(self, prefix: str, own: str | None, index: int) -> str:
         """The id of the item at an output index: the upstream's where it is of this kind, else derived."""
@@ -249,9 +268,22 @@ class ItemWriter:
         self._ids.add(chosen)
         return chosen
 
+    def is_search(self, call: ir.ToolCall) -> bool:
+        """Whether a call is one of the client's own search for tools."""
+        return call.ref in self._searches
+
+    def search(self, item_id: str, call_id: str, text: str, *, complete: bool) -> JsonObject:
+        """The item of such a call; of one that was cut nothing can be told."""
+        if not complete:
+            return search_item(item_id, call_id, {}, INCOMPLETE)
+        arguments = arguments_object(text, "response.output", self._losses)
+        return search_item(item_id, call_id, arguments, COMPLETED)
+
     def call_ids(self, call: ir.ToolCall, index: int) -> tuple[str, str]:
         """The item id and the call id of a call."""
         prefix = "ctc_" if call.kind is ir.ToolKind.CUSTOM else "fc_"
+        if self.is_search(call):
+            prefix = "tsc_"
         upstream = call.call_id or digest62(self._response_id, str(index))
         return self.item_id(prefix, call.item_id, index), self._calls.take(upstream)
 
@@ -393,6 +425,8 @@ class ItemWriter:
                 )
             case ir.ToolCall():
                 item_id, call_id = self.call_ids(part, index)
+                if self.is_search(part):
+                    return self.search(item_id, call_id, part.arguments, complete=part.complete)
                 status = COMPLETED if part.complete else INCOMPLETE
                 arguments = part.arguments
                 if part.complete and part.kind is ir.ToolKind.FUNCTION and not arguments.strip():

@@ -22,6 +22,9 @@ from translators.openai_responses.content import PROTOCOL
 from translators.wire import Json, JsonObject, dump_text, without_nulls
 
 _TOP_LEVEL: Final = "functions"
+SEARCH: Final = "tool_search"
+CLIENT: Final = "client"
+"""Who runs a tool search: `server` or `client`."""
 
 WEB_SEARCH_NAMES: Final = frozenset(
     {
@@ -153,6 +156,8 @@ class ToolBox:
             return self._function(tool, namespace, note)
         if kind == "custom":
             return self._custom(tool, namespace, note)
+        if kind == SEARCH and tool.optional_text("execution") == CLIENT:
+            return _search_tool(tool)
         return _hosted(tool, kind)
 
     def _function(self, tool: Fields, namespace: str | None, note: str | None) -> ir.FunctionTool:
@@ -206,6 +211,18 @@ def _described(tool: Fields, note: str | None) -> str | None:
     if note is None:
         return description
     return f"{description}\n\n{note}" if description else note
+
+
+def _search_tool(tool: Fields) -> ir.FunctionTool:
+    """The client's own search for tools: a function to whoever does not know such a thing."""
+    return ir.FunctionTool(
+        name=SEARCH,
+        description=tool.optional_text("description"),
+        schema=tool.json_object("parameters"),
+        strict=False,
+        kind=ir.ToolKind.SEARCH,
+        path=tool.path,
+    )
 
 
 def _hosted(tool: Fields, kind: str) -> ir.HostedTool:
@@ -333,6 +350,8 @@ class ToolWriter:
 
     def _tool(self, tool: ir.Tool) -> JsonObject | None:
         match tool:
+            case ir.FunctionTool(kind=ir.ToolKind.SEARCH):
+                return self._search(tool)
             case ir.FunctionTool():
                 return self._function(tool)
             case ir.CustomTool() if self._profile.custom_tools:
@@ -363,6 +382,17 @@ class ToolWriter:
                 "description": description,
                 "parameters": parameters,
                 "strict": strict,
+            }
+        )
+
+    def _search(self, tool: ir.FunctionTool) -> JsonObject:
+        self._hosted[ir.HostedKind.TOOL_SEARCH] = SEARCH
+        return without_nulls(
+            {
+                "type": SEARCH,
+                "execution": CLIENT,
+                "description": tool.description,
+                "parameters": tool.schema,
             }
         )
 

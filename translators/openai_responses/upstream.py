@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from translators import answer_tool, freeform, ir, schema, turns
-from translators.arguments import with_error_mark
+from translators.arguments import arguments_object, with_error_mark
 from translators.base import Reading, Rendered, Target
 from translators.ids import call_id
 from translators.legs import calls_for
@@ -23,7 +23,7 @@ from translators.losses import Action, Loss, Losses, Mode
 from translators.openai_responses.content import PROTOCOL, PartWriter
 from translators.openai_responses.foreign import FROM_CLIENT
 from translators.openai_responses.snapshot import service_tier
-from translators.openai_responses.tools import ToolWriter
+from translators.openai_responses.tools import CLIENT, ToolWriter
 from translators.profile import SamplingSupport, SchemaFallback, ThinkingForm
 from translators.reasoning import nearest
 from translators.wire import JsonObject, without_nulls
@@ -358,6 +358,13 @@ class _InputWriter:
             yield _item("user", written)
 
     def _result(self, result: ir.ToolResult, below: list[ir.Part]) -> JsonObject:
+        if result.kind is ir.ToolKind.SEARCH:  # what it found is declared up front
+            return {
+                "type": "tool_search_output",
+                "call_id": call_id("call_", result.call_id),
+                "execution": CLIENT,
+                "tools": [],
+            }
         native = result.kind is ir.ToolKind.CUSTOM and self._native
         return {
             "type": "custom_tool_call_output" if native else "function_call_output",
@@ -458,6 +465,13 @@ class _InputWriter:
     def _call(self, part: ir.ToolCall) -> JsonObject:
         name = self._tools.names.wire(part.ref)
         wire_id = call_id("call_", part.call_id)
+        if part.kind is ir.ToolKind.SEARCH:
+            return {
+                "type": "tool_search_call",
+                "call_id": wire_id,
+                "execution": CLIENT,
+                "arguments": arguments_object(part.arguments, part.path, self._losses),
+            }
         if part.kind is ir.ToolKind.CUSTOM:
             if self._native:
                 return {

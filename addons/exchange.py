@@ -167,6 +167,8 @@ class Exchange:
     candidates: list[Candidate] = field(default_factory=list)
     cursor: int = 0
     """How many candidates have been taken."""
+    without_state: bool = False
+    """A provider refused the reasoning state of the request: it is asked again without."""
     rounds: int = 0
     """How often all candidates have been gone through again."""
     tries: list[Try] = field(default_factory=list)

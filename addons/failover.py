@@ -71,6 +71,8 @@ WORDS: Final[dict[Cause, str]] = {
     Cause.TOO_LARGE: "the provider's answer is too large",
     Cause.INTERNAL: "internal error in the gateway",
 }
+MAGIC: Final = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+"""How compressed bodies begin."""
 _HIDDEN: Final = frozenset(
     {ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION, ErrorKind.UPSTREAM_REJECTED}
 )
@@ -268,7 +270,7 @@ class Failover:
         """See EnginePolicy: a stream until its first good event, a whole answer until it has been translated."""
         exchange, one = self._both(attempt)
         try:
-            if one.relay is None and not self._start(exchange, attempt, one):
+            if one.relay is None and not self._start(exchange, attempt, one, data):
                 one.unary_in += data
                 if not ended:
                     return None
@@ -294,12 +296,12 @@ class Failover:
         error.provider = one.candidate.provider
         return error
 
-    def _start(self, exchange: Exchange, attempt: Attempt, one: Try) -> bool:
+    def _start(self, exchange: Exchange, attempt: Attempt, one: Try, data: bytes) -> bool:
         """Begin to relay a stream; False when the answer is to be read whole."""
         response = attempt.response
         content_type = response.headers.get("content-type", "") if response is not None else ""
-        if content_encoding(attempt):
-            return False  # read whole, for identity was asked for (pitfalls ENC-04)
+        if one.unary_in or content_encoding(attempt, data):
+            return False  # read whole, for identity was asked for (pitfalls ENC-04, ENC-05)
         is_array = one.candidate.protocol == "gemini" and one.stream
         if not exchange.stream or not (content_type.startswith("text/event-stream") or is_array):
             return False
@@ -543,15 +545,20 @@ def finishing(attempt: Attempt) -> Callable[[], None]:
     return finish
 
 
-def content_encoding(attempt: Attempt) -> str:
-    """How the upstream compressed its answer although it was asked not to; "" for not at all."""
+def content_encoding(attempt: Attempt, body: bytes) -> str:
+    """How the upstream compressed its answer although it was asked not to; "" for not at all.
+
+    Some do not say that they did: no JSON and no stream begins with these bytes.
+    """
     told = attempt.response.headers.get("content-encoding", "") if attempt.response else ""
-    return "" if told.strip().lower() == "identity" else told.strip()
+    if told.strip().lower() not in ("", "identity"):
+        return told.strip()
+    return next((name for name, magic in MAGIC.items() if body.startswith(magic)), "")
 
 
 def plain(attempt: Attempt, body: bytes) -> bytes:
     """The whole body of an answer without its compression."""
-    encoding = content_encoding(attempt)
+    encoding = content_encoding(attempt, body)
     if not encoding:
         return body
     try:

@@ -15,6 +15,13 @@ _NO_PREVIOUS: Final = re.compile(rb'"previous_response_id"\s*:\s*null')
 _WHITESPACE: Final = b" \t\r\n"
 MODEL_FIELDS: Final = {"gemini": "modelVersion"}
 """The name of the model field in answers, where it is not `model`."""
+ANSWER_FIELDS: Final = {
+    "openai_chat": "choices",
+    "openai_responses": "output",
+    "anthropic": "content",
+    "gemini": "candidates",
+}
+"""The field that what the model said is in."""
 
 
 def swap_model(raw: bytes, body: JsonObject, model: str) -> bytes:

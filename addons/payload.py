@@ -22,8 +22,8 @@ def finish_rendered(
     """A rendered body after the payload rules, as bytes."""
     candidate = attempt.candidate
     changed = apply_rules(body, _rules(exchange, candidate), _context(exchange, candidate))
-    if changed is not body:
-        fitting = Fitting(profile=profile, asked=body)
+    if changed is not body or exchange.without_state:
+        fitting = Fitting(profile=profile, asked=body, without_state=exchange.without_state)
         changed = PROTOCOLS[candidate.protocol].fit(changed, fitting, attempt.losses)
     return dumps(changed)
 
@@ -57,7 +57,9 @@ def changed_body(
             named = {**body, "model": candidate.wire_model}
         changed = apply_rules(named, rules, _context(exchange, candidate))
         body = body if changed is named else changed
-    fitting = Fitting(profile=profile, asked=asked, seal=seal)
+    fitting = Fitting(
+        profile=profile, asked=asked, seal=seal, without_state=exchange.without_state
+    )
     return PROTOCOLS[candidate.protocol].fit(body, fitting, attempt.losses)
 
 

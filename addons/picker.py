@@ -15,7 +15,7 @@ from addons.credentials import is_refused
 from addons.exchange import Candidate, Exchange, Try, now_s
 from addons.strategies import Strategies
 from config.status_policy import StatusAction, Verdict
-from translators.errors import ErrorKind, GatewayError
+from translators.errors import STATE_REFUSED, ErrorKind, GatewayError
 
 _TRANSIENT: Final = frozenset(
     {
@@ -157,6 +157,8 @@ class Picker:
 
     def retry_delay(self, exchange: Exchange, one: Try) -> float | None:
         """Seconds to wait before the next attempt, None to give up."""
+        if self._goes_without_state(exchange, one):
+            return 0.0
         error, retry = one.error, exchange.config.retry
         if error is None or len(exchange.tries) >= retry.max_attempts:
             return None
@@ -172,6 +174,17 @@ class Picker:
         if self._has_next(exchange):
             return 0.0
         return self._next_round(exchange, error)
+
+    def _goes_without_state(self, exchange: Exchange, one: Try) -> bool:
+        """Whether the same candidate is asked once more without the reasoning state that it could not read."""
+        refused = one.error is not None and one.error.code == STATE_REFUSED
+        if not refused or exchange.without_state:
+            return False
+        if len(exchange.tries) >= exchange.config.retry.max_attempts:
+            return False
+        exchange.without_state = True
+        exchange.cursor -= 1
+        return True
 
     def _has_next(self, exchange: Exchange) -> bool:
         settings = exchange.config.cooldowns

@@ -17,6 +17,7 @@ from addons.affinity import session_of
 from addons.counting import counted_body, quick_estimate
 from addons.exchange import Candidate, Exchange, Try
 from addons.passthrough import (
+    ANSWER_FIELDS,
     MODEL_FIELDS,
     ModelRenamer,
     PreviousId,
@@ -251,7 +252,7 @@ class Translate:
         streamed = _is_event_stream(content_type, body)
         if attempt.reading is None and not streamed and not exchange.stream:
             payload = _json_object(body)
-            self._refuse_disguised(upstream, payload, attempt)
+            self._refuse_disguised(exchange, upstream, payload, attempt)
             attempt.usage = upstream.usage(payload)
             body = self._renamed(exchange, attempt, body)
             previous = previous_id(exchange)
@@ -315,14 +316,20 @@ class Translate:
         attempt.losses.extend(losses)
         return response
 
-    def _refuse_disguised(self, upstream: Translator, payload: JsonObject, attempt: Try) -> None:
-        """An error under status 200 (pitfalls ERR-12) must not pass as an answer."""
-        error = payload.get("error")
-        if error is not None and error is not False and "choices" not in payload:
-            status = payload.get("status")
-            if status in ("completed", "incomplete", "in_progress", "queued"):
-                return
-            raise upstream.parse_error(200, {}, dumps(payload))
+    def _refuse_disguised(
+        self, exchange: Exchange, upstream: Translator, payload: JsonObject, attempt: Try
+    ) -> None:
+        """An error under status 200 (pitfalls ERR-12) must not pass as an answer.
+
+        What holds an answer passes unread; of anything else the protocol's own reader says what it is.
+        """
+        if exchange.endpoint.operation in _SIDE:
+            if payload.get("error"):
+                raise upstream.parse_error(200, {}, dumps(payload))
+        elif payload.get("error") or payload.get(ANSWER_FIELDS[upstream.name]) is None:
+            candidate = attempt.candidate
+            reading = Reading(provider=candidate.provider, model=candidate.wire_model)
+            upstream.parse_response(payload, reading, Losses())
 
     def _renamed(self, exchange: Exchange, attempt: Try, body: bytes) -> bytes:
         if attempt.candidate.wire_model == exchange.model:

@@ -129,12 +129,14 @@ class Rendered:
 class Fitting:
     """What a passed body must fit: the profile of its upstream.
 
-    `asked` is the body before anybody changed it; `seal` opens what this gateway sealed.
+    `asked` is the body before anybody changed it; `seal` opens what this gateway sealed; `without_state` = the
+    provider has refused the reasoning state in it, so that none of that goes.
     """
 
     profile: ModelProfile
     asked: JsonObject = field(default_factory=dict)
     seal: Seal | None = None
+    without_state: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,10 @@ POLICY: Final[Mapping[ErrorKind, KindPolicy]] = {
 }
 
 
+STATE_REFUSED: Final = "invalid_encrypted_content"
+"""The code of a provider that cannot read reasoning state: another account's, or one whose keys have changed."""
+
+
 class GatewayError(Exception):
     """A failure with everything that any side needs to hear about it.
 

@@ -24,6 +24,8 @@ _CALLABLE: Final = frozenset({"function", "custom"})
 def fit(body: JsonObject, fitting: Fitting, losses: Losses) -> JsonObject:
     """See Translator."""
     body = without_envelopes(body, fitting.seal, losses)
+    if fitting.without_state:
+        body = without_state(body, losses)
     if fitting.profile.web_search_type is not None:
         body = with_search_named(body, fitting.profile.web_search_type)
     if body.get("tools") is not fitting.asked.get("tools"):
@@ -56,6 +58,31 @@ def without_envelopes(body: JsonObject, seal: Seal | None, losses: Losses) -> Js
             orphaned = True
             losses.warn(f"input[{place}]", "earlier reasoning of another model was left out")
     return {**body, "input": written}
+
+
+def without_state(body: JsonObject, losses: Losses) -> JsonObject:
+    """The body without its encrypted reasoning, and without the ids of what that led to (pitfalls RSN-06)."""
+    items = body.get("input")
+    if not isinstance(items, list):
+        return body
+    written: list[Json] = []
+    orphaned = False
+    for place, item in enumerate(items):
+        if _is_encrypted(item):
+            orphaned = True
+            losses.warn(f"input[{place}]", "the provider could not read this earlier reasoning")
+        else:
+            orphaned = orphaned and _is_of_turn(item)
+            written.append(_without_id(item) if orphaned else item)
+    return {**body, "input": written}
+
+
+def _is_encrypted(item: Json) -> bool:
+    return (
+        isinstance(item, dict)
+        and item.get("type") == "reasoning"
+        and bool(item.get("encrypted_content"))
+    )
 
 
 def _has_envelope(item: Json) -> bool:

@@ -18,6 +18,7 @@ from addons.headers import plain_headers
 from addons.snapshot import ConfigHolder
 from config.models import Config
 from translators import PROTOCOLS
+from translators.base import Operation
 from translators.errors import ErrorKind, GatewayError
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,12 @@ class Admission:
         exchange = self._open(flow, endpoint)
         key: str | None = None
         try:
-            key, exchange.own_credential = split_keys(request)
+            introduction = self._exchanges.introduction(flow)
+            if introduction is None:
+                key, exchange.own_credential = split_keys(request)
+            else:
+                key, exchange.own_credential = introduction.key, introduction.own_credential
+                exchange.asked = introduction.asked
         finally:
             remove_key(request)
             exchange.headers = plain_headers(request.headers.fields)
@@ -81,6 +87,8 @@ class Admission:
                 "x-goog-api-key or ?key= (the generated one is in ~/.llmgate/token)",
             )
         exchange.principal = self._principal(exchange.config, key)
+        if request.method == "GET" and endpoint.operation is Operation.GENERATE:
+            exchange.presented_key = key
 
     def _principal(self, config: Config, key: str) -> Principal:
         client = config.client_for(key)

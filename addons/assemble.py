@@ -21,6 +21,7 @@ from addons.picker import Picker
 from addons.pool import Pool
 from addons.reader import Reader
 from addons.reload import ConfigWatcher
+from addons.responses_socket import ResponsesSockets
 from addons.router import Router
 from addons.settle import Settler
 from addons.side import Side
@@ -59,6 +60,7 @@ def assemble() -> list[object]:
         Admission(exchanges, configs),
         Admin(exchanges, picker, ledger, places, now_s),
         LocalPages(exchanges, configs, picker),
+        ResponsesSockets(exchanges, engine),
         Reader(exchanges),
         gate,
         hooks,

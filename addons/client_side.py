@@ -46,6 +46,7 @@ from addons.phases import (
     LlmgateLocalStreamHook,
     LocalStream,
     Phase,
+    Tick,
     or_never,
     present,
 )
@@ -58,6 +59,11 @@ LINGER_S: Final = 5.0
 """How long the rest of a refused request body is read, so that the client sees the answer and not a reset."""
 OVERDUE_POLL_S: Final = 0.05
 """How soon a deadline that passed while a hook was running is looked at again."""
+
+
+def deaf(event: events.Event) -> Commands[None]:
+    """The state of a stream that is over: whatever is still said to it was meant for another time."""
+    yield from ()
 
 
 class ClientSide(HttpStream):
@@ -75,7 +81,7 @@ class ClientSide(HttpStream):
         self.attempt_id = NO_STREAM  # the stream id towards the upstream
         self.connecting: Connect | None = None
         self.head_sent = False
-        self._promised = False  # headers went out before any upstream had answered
+        self._head: http.Response | None = None  # of a stream, which went out
         self._gone = False
         self._settled = False
         self._local: LocalStream | None = None
@@ -96,6 +102,14 @@ class ClientSide(HttpStream):
         if self.attempt is not None and self.attempt.ended_s is None:
             self.attempt.ended_s = self.clock()
         self.engine.quietly(lambda policy: policy.settled(self.flow))
+
+    def _let_go(self) -> None:
+        """Break the cycles of a stream that is over: its flow, and the bodies in it, go now and not at a collection.
+
+        The base class holds methods of its own as its states, and the context the layers that it was made for.
+        """
+        self.client_state = self.server_state = deaf
+        self.context.layers.clear()
 
     def _over(self) -> Commands[None]:
         """The request is over and nothing is sent any more."""
@@ -241,8 +255,11 @@ class ClientSide(HttpStream):
             yield from super().flow_done()
             return
         socket.stream = self
+        self.parent.socket = socket
         self.child_layer = SocketLayer(self.context, socket)
         self._handle_event = self.passthrough
+        self._due_in(socket.tick_s)
+        socket.session.opened(socket, self.clock())
         yield from self.child_layer.handle_event(events.Start())
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
@@ -250,6 +267,8 @@ class ClientSide(HttpStream):
         """WebSocket frames; the request settles when the socket ends."""
         if isinstance(event, RequestProtocolError):
             event = RequestEndOfMessage(self.stream_id)
+        elif isinstance(event, Tick) and self.parent.socket is not None:
+            self._due_in(self.parent.socket.tick_s)
         yield from super().passthrough(event)
         if not self.flow.live:
             yield from self._over()
@@ -331,7 +350,7 @@ class ClientSide(HttpStream):
         attempt = self.attempt
         if attempt is None or not attempt.ping_interval_s:
             return NEVER
-        if self.phase is Phase.STREAMING or (self._promised and self.phase in UNANSWERED):
+        if self.phase is Phase.STREAMING or (self.head_sent and self.phase in UNANSWERED):
             return self.due.last_tx + attempt.ping_interval_s
         return NEVER
 
@@ -352,5 +371,5 @@ class ClientSide(HttpStream):
             framing.frame_stream(response, self.flow.request)
             self.flow.response = response
             self.due.last_tx = self.clock()
-            self._promised = True
+            self._head = response
         return response

@@ -10,6 +10,7 @@ cannot ping a silent one, and cannot stream a local answer. The engine can:
     gateway_layer.py   one client connection: upstream connections, stream ids, the timer
     framing.py         which headers travel, and how bodies are framed
     local_socket.py    a WebSocket that ends here
+    turns.py           its turns: requests without an HTTP client
     internals.py       every mitmproxy internal that is touched, in one place
     selfcheck.py       refuses a mitmproxy that the engine does not know
 """
@@ -33,7 +34,6 @@ from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import commands, events, layer, server_hooks
 from mitmproxy.proxy.context import Context
 from mitmproxy.tls import ClientHelloData
-from wsproto.frame_protocol import CloseReason
 
 from addons import local_socket
 from addons.contract import (
@@ -110,13 +110,11 @@ class Engine:
         session: Session,
         *,
         max_message_bytes: int = local_socket.MAX_MESSAGE_BYTES,
+        tick_s: float = local_socket.TICK_S,
     ) -> None:
-        """Answer a WebSocket upgrade here, in a `request` hook, and run `session` on it; ValueError if it is none.
-
-        The session is cancelled when the client leaves; when it returns the socket is closed.
-        """
+        """Answer a WebSocket upgrade here, in a `request` hook, for `session`; ValueError if it is none."""
         self._sockets[flow] = local_socket.accept(
-            flow, session, max_message_bytes=max_message_bytes
+            flow, session, max_message_bytes=max_message_bytes, tick_s=tick_s
         )
 
     def note_failed_hook(self, args: list[Any]) -> None:
@@ -294,29 +292,6 @@ class Engine:
             if (aclose := getattr(local.source, "aclose", None)) is not None:
                 with contextlib.suppress(Exception):
                     await aclose()
-
-    async def llmgate_socket(self, socket: LocalSocket) -> None:
-        """Run a session on its socket."""
-        handler = handler_of(socket.stream.context.client)
-        if handler is None or socket.closed:
-            return
-
-        async def push(event: events.Event) -> None:
-            await handler.server_event(event)
-            await handler.drain_writers()
-
-        socket.push = push
-        socket.task = asyncio.current_task()
-        code = CloseReason.NORMAL_CLOSURE
-        try:
-            await socket.session(socket)
-        except asyncio.CancelledError:
-            if not socket.closed:
-                raise
-        except Exception:
-            log.exception("a WebSocket session failed")
-            code = CloseReason.INTERNAL_ERROR
-        await socket.close(code)
 
     async def _pump(self, local: LocalStream) -> None:
         handler = handler_of(local.stream.context.client)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from mitmproxy import http
 from mitmproxy.connection import Connection, Server
 from mitmproxy.net.server_spec import ServerSpec
 from mitmproxy.proxy import commands, events, layer
@@ -34,7 +35,7 @@ from addons.internals import (
     is_usable,
     request_head_size,
 )
-from addons.local_socket import SocketClose, SocketSend
+from addons.local_socket import LocalSocket
 from addons.machine import GatewayStream
 from addons.phases import (
     CLIENT_LEFT,
@@ -45,6 +46,16 @@ from addons.phases import (
     Flush,
     Inject,
     Tick,
+)
+from addons.trust import trust
+from addons.turns import (
+    CancelTurn,
+    StartTurn,
+    Turn,
+    TurnOutput,
+    client_of,
+    next_id,
+    request_events,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +80,8 @@ class GatewayLayer(HttpLayer):
         self._abandoned: dict[Connection, layer.Layer] = {}  # their last events still need a home
         self.unflushed: list[GatewayStream] = []
         """Streams that have got pieces in this event and not relayed them."""
+        self.socket: LocalSocket | None = None
+        """What the client's connection has become, if it was upgraded and ends here."""
         self._timers: set[commands.RequestWakeup] = set()
         self._armed_at = NEVER
         self._wake_at = NEVER
@@ -86,7 +99,7 @@ class GatewayLayer(HttpLayer):
         if isinstance(event, events.Wakeup) and event.command in self._timers:
             self._timers.discard(event.command)
             yield from self._on_timer()
-        elif isinstance(event, (Inject, SocketSend, SocketClose)):
+        elif isinstance(event, Inject):
             yield from self.event_to_child(event.stream, event)
         elif isinstance(event, ClientGone):
             yield from self._end_all()
@@ -101,6 +114,8 @@ class GatewayLayer(HttpLayer):
                 yield from self._limit_head(event.connection)
         while self.unflushed:
             yield from self.event_to_child(self.unflushed.pop(), Flush())
+        if self.socket is not None:
+            yield from self._serve(self.socket)
         if self._wake_at < self._armed_at:
             yield from self._arm()
 
@@ -130,10 +145,13 @@ class GatewayLayer(HttpLayer):
 
     def _end_all(self) -> Commands[None]:
         for stream in set(self.streams.values()):
-            error = RequestProtocolError(
-                stream.stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED
-            )
-            yield from self.event_to_child(stream, error)
+            yield from self._end_stream(stream)
+
+    def _end_stream(self, stream: HttpStream) -> Commands[None]:
+        error = RequestProtocolError(
+            stream.stream_id, "Client disconnected.", ErrorCode.CLIENT_DISCONNECTED
+        )
+        yield from self.event_to_child(stream, error)
 
     def make_stream(self, stream_id: int) -> Commands[None]:
         """As the base class does, with our stream; forgets upstream connections that are closed."""
@@ -143,6 +161,47 @@ class GatewayLayer(HttpLayer):
         stream = GatewayStream(self.context.fork(), stream_id, self)
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
+
+    # --- turns of a WebSocket
+
+    def _serve(self, socket: LocalSocket) -> Commands[None]:
+        """Do what the socket's session wants done; turns that end meanwhile may want more."""
+        while socket.todo:
+            match socket.todo.popleft():
+                case StartTurn(turn):
+                    yield from self._start_turn(socket, turn)
+                case CancelTurn(turn):
+                    yield from self._cancel_turn(turn)
+                case event:
+                    yield from self.event_to_child(socket.stream, event)
+            while self.unflushed:
+                yield from self.event_to_child(self.unflushed.pop(), Flush())
+
+    def _start_turn(self, socket: LocalSocket, turn: Turn) -> Commands[None]:
+        for output in self._outputs():
+            if output.stream.stream_id not in self.streams:
+                del self.connections[output.conn]
+        context = self.context.fork()
+        context.client = client = client_of(self.context.client)
+        stream = GatewayStream(context, next_id(), self)
+        self.streams[stream.stream_id] = stream
+        context = self.context.fork()
+        self.connections[client] = TurnOutput(context, client, turn, stream, socket.tell)
+        flow = http.HTTPFlow(client, context.server)
+        turn.begin(flow)
+        for event in (events.Start(), *request_events(stream.stream_id, turn, flow)):
+            yield from self.event_to_child(stream, event)
+
+    def _cancel_turn(self, turn: Turn) -> Commands[None]:
+        for output in self._outputs():
+            if output.turn is turn and output.stream.stream_id in self.streams:
+                output.silence()
+                yield from self._end_stream(output.stream)
+
+    def _outputs(self) -> list[TurnOutput]:
+        return [top for top in self.connections.values() if isinstance(top, TurnOutput)]
+
+    # --- the base class's part
 
     def _is_closed(self, conn: Connection) -> bool:
         return (
@@ -215,6 +274,7 @@ class GatewayLayer(HttpLayer):
         for conn, waiting in self.waiting_for_establishment.items():
             if event in waiting:
                 conn.alpn_offers = offers
+                trust(conn, event.ca_file)
 
     def via_of(self, tunnel: Connection) -> ServerSpec | None:
         """The egress proxy that a connection to a proxy was opened for."""
@@ -281,7 +341,7 @@ class GatewayLayer(HttpLayer):
 
     def _look_after(self, stream: GatewayStream, now: float) -> Commands[None]:
         """Do what is due for a stream. Promises and pings go out even while one of its hooks runs."""
-        client = self.connections[self.context.client]
+        client = self.connections[stream.context.client]
         if stream.due.early <= now and (response := stream.promise()) is not None:
             head = ResponseHeaders(stream.stream_id, response, False)
             yield from self.event_to_child(client, head)

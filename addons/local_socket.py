@@ -1,17 +1,19 @@
 """A WebSocket that ends here: mitmproxy itself only relays them between a client and an upstream.
 
-`accept` answers the upgrade, `SocketLayer` speaks the frames, and `LocalSocket` is what a session of ours reads and
-writes. What the messages mean is not this module's business.
+`accept` answers the upgrade, `SocketLayer` speaks the frames, and a `LocalSocket` is what a `Session` of ours answers
+through. What the messages mean is not this module's business. All of it runs inside the layers, like everything
+else of a connection: no task of its own, no queue, and a client that reads slowly slows its upstreams down.
 Reference: https://www.rfc-editor.org/rfc/rfc6455 (read 2026-11-21)
 """
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import wsproto.events
 from mitmproxy import http
@@ -25,81 +27,127 @@ from wsproto.handshake import WEBSOCKET_VERSION, server_extensions_handshake
 from wsproto.utilities import generate_accept_token, split_comma_header
 
 from addons.internals import WebsocketEndHook, WebsocketMessageHook, WebsocketStartHook
+from addons.phases import Tick
+from addons.turns import CancelTurn, StartTurn, Turn
+
+log = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
-MAX_WAITING: Final = 16
-"""Messages that a session has not read yet; a client that sends more is not waiting for its answers."""
 KEPT_MESSAGES: Final = 200
-"""Of a socket that may live for hours, for mitmweb."""
+KEPT_BYTES: Final = 8 * 1024 * 1024
+"""What mitmweb shows of a socket that may live for an hour; the turns are flows of their own."""
+TICK_S: Final = 60.0
+"""How often a client is pinged: mitmproxy closes connections that are silent for ten minutes, and so do others."""
 
-type Session = Callable[[LocalSocket], Awaitable[None]]
 
+class Session(Protocol):
+    """What happens on a socket. Called from inside the layers, so nothing here may block."""
 
-@dataclass(eq=False)
-class LocalSocket:
-    """One accepted WebSocket, as a session sees it. The session's task is cancelled when the client leaves."""
+    def opened(self, socket: LocalSocket, now: float) -> None:
+        """The upgrade has been answered. `now` is the engine's clock."""
+        ...
 
-    flow: http.HTTPFlow
-    session: Session
-    extensions: list[PerMessageDeflate]
-    max_message_bytes: int
-    push: Callable[[events.Event], Awaitable[None]] | None = None
-    """Set by the engine: brings an event to the socket's layer and waits until the client keeps up."""
-    stream: Any = None
-    task: asyncio.Task[Any] | None = None
-    closed: bool = False
-    incoming: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
+    def received(self, text: str) -> None:
+        """A whole text message."""
+        ...
 
-    async def receive(self) -> str | None:
-        """The next text message; None when the socket is closed."""
-        return None if self.closed and self.incoming.empty() else await self.incoming.get()
+    def oversized(self) -> None:
+        """A message was longer than the limit, and has been dropped."""
+        ...
 
-    async def send(self, text: str) -> None:
-        """Send a text message, no faster than the client takes it; nothing happens on a closed socket."""
-        if self.push is not None and not self.closed:
-            await self.push(SocketSend(self.stream, text))
+    def tick(self, now: float) -> None:
+        """`LocalSocket.tick_s` have passed."""
+        ...
 
-    async def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
-        """Close the socket; idempotent."""
-        if self.push is not None and not self.closed:
-            await self.push(SocketClose(self.stream, code, reason))
-
-    def finish(self) -> None:
-        """The client has closed or left: the session stops."""
-        if not self.closed:
-            self.closed = True
-            self.incoming.put_nowait(None)
-            if self.task is not None and self.task is not asyncio.current_task():
-                self.task.cancel()
+    def closed(self) -> None:
+        """Nobody is there any more. Comes once."""
+        ...
 
 
 @dataclass
 class SocketSend(events.Event):
-    """A text message of ours on its way to the client."""
+    """Text messages of ours on their way to the client; `announced` = scripts and logs hear of them."""
 
-    stream: Any
-    text: str
+    texts: list[str]
+    announced: bool
+
+
+@dataclass
+class SocketPing(events.Event):
+    """A sign of life for the client."""
 
 
 @dataclass
 class SocketClose(events.Event):
     """Our side closes the socket."""
 
-    stream: Any
     code: int
     reason: str
 
 
-@dataclass
-class LlmgateSocketHook(commands.StartHook):
-    """Internal: the engine's addon runs a socket's session."""
+@dataclass(eq=False)
+class LocalSocket:
+    """One accepted WebSocket, as its session sees it. What it is told to do is done when the current event is over."""
 
-    data: LocalSocket
-    blocking = False
+    flow: http.HTTPFlow
+    session: Session
+    extensions: list[PerMessageDeflate]
+    max_message_bytes: int
+    tick_s: float = TICK_S
+    stream: Any = None
+    closed: bool = False
+    todo: deque[SocketSend | SocketPing | SocketClose | StartTurn | CancelTurn] = field(
+        default_factory=deque
+    )
+
+    def send(self, text: str, *, announced: bool = True) -> None:
+        """Send a text message; nothing happens on a closed socket.
+
+        All are seen in mitmweb; its `websocket_message` hook is left to those that are not one of very many.
+        """
+        if self.todo and isinstance(last := self.todo[-1], SocketSend):
+            last.texts.append(text)
+            last.announced = last.announced or announced
+        else:
+            self.todo.append(SocketSend([text], announced))
+
+    def ping(self) -> None:
+        """Show the client that somebody is there."""
+        self.todo.append(SocketPing())
+
+    def close(self, code: int = CloseReason.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close the socket; idempotent."""
+        self.todo.append(SocketClose(code, reason))
+
+    def start(self, turn: Turn) -> None:
+        """Carry a request as if it had come over HTTP."""
+        self.todo.append(StartTurn(turn))
+
+    def cancel(self, turn: Turn) -> None:
+        """Leave a turn as an HTTP client would; nothing more is heard of it."""
+        self.todo.append(CancelTurn(turn))
+
+    def finish(self) -> None:
+        """The client has closed or left, or we have closed."""
+        if not self.closed:
+            self.closed = True
+            self.tell(self.session.closed)
+
+    def tell[**P](self, what: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call a method of the session or of a turn; a bug in it costs the socket, and is said."""
+        try:
+            what(*args, **kwargs)
+        except Exception:
+            log.exception("a WebSocket session failed")
+            self.close(CloseReason.INTERNAL_ERROR, "internal error in the gateway")
 
 
 def accept(
-    flow: http.HTTPFlow, session: Session, *, max_message_bytes: int = MAX_MESSAGE_BYTES
+    flow: http.HTTPFlow,
+    session: Session,
+    *,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    tick_s: float = TICK_S,
 ) -> LocalSocket:
     """Answer an upgrade request with 101; ValueError says why it is none."""
     headers = flow.request.headers
@@ -126,11 +174,11 @@ def accept(
     if agreed is not None:
         flow.response.headers["sec-websocket-extensions"] = agreed.decode()
     extensions = [deflate] if agreed is not None else []
-    return LocalSocket(flow, session, extensions, max_message_bytes)
+    return LocalSocket(flow, session, extensions, max_message_bytes, tick_s)
 
 
 class SocketLayer(layer.Layer):
-    """The frames of one local WebSocket."""
+    """The frames of one local WebSocket. A `Tick` comes from its stream, `now` with it."""
 
     def __init__(self, context: Context, socket: LocalSocket) -> None:
         super().__init__(context)
@@ -139,18 +187,21 @@ class SocketLayer(layer.Layer):
         self._frames = Connection(ConnectionType.SERVER, [*socket.extensions])
         self._parts: list[str] = []
         self._size = 0
+        self._kept_bytes = 0
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Start):
             yield WebsocketStartHook(self.flow)
-            yield LlmgateSocketHook(self.socket)
         elif self.socket.closed:
             return
         elif isinstance(event, SocketSend):
-            yield from self._keep(event.text, from_client=False)
-            yield from self._out(wsproto.events.TextMessage(event.text))
+            yield from self._send(event)
+        elif isinstance(event, SocketPing):
+            yield from self._out(wsproto.events.Ping())
         elif isinstance(event, SocketClose):
             yield from self._end(event.code, event.reason, by_client=False)
+        elif isinstance(event, Tick):
+            self.socket.tell(self.socket.session.tick, self.socket.stream.clock())
         elif isinstance(event, events.DataReceived):
             self._frames.receive_data(event.data)
             yield from self._read()
@@ -171,35 +222,58 @@ class SocketLayer(layer.Layer):
                 return
 
     def _on_text(self, event: wsproto.events.TextMessage) -> layer.CommandGenerator[None]:
-        self._parts.append(event.data)
+        """Collect a message; one that is too long is read to its end, so that the socket lives on."""
         self._size += len(event.data)
-        if self._size > self.socket.max_message_bytes:
-            yield from self._end(CloseReason.MESSAGE_TOO_BIG, "message too big")
-        elif self.socket.incoming.qsize() >= MAX_WAITING:
-            yield from self._end(CloseReason.POLICY_VIOLATION, "too many messages at once")
-        elif event.message_finished:
-            text = "".join(self._parts)
-            self._parts, self._size = [], 0
-            yield from self._keep(text, from_client=True)
-            self.socket.incoming.put_nowait(text)
+        oversized = self._size > self.socket.max_message_bytes
+        if oversized:
+            self._parts.clear()
+        else:
+            self._parts.append(event.data)
+        if not event.message_finished:
+            return
+        text = "".join(self._parts)
+        self._parts, self._size = [], 0
+        if oversized:
+            self.socket.tell(self.socket.session.oversized)
+            return
+        self._keep(text, from_client=True)
+        yield from self._announce()
+        if not self.socket.closed:
+            self.socket.tell(self.socket.session.received, text)
 
-    def _keep(self, text: str, *, from_client: bool) -> layer.CommandGenerator[None]:
-        """Show the message in mitmweb, and let scripts see it."""
+    def _send(self, event: SocketSend) -> layer.CommandGenerator[None]:
+        """Everything that one event brought goes out in one write, and then to mitmweb."""
+        frames = [self._frames.send(wsproto.events.TextMessage(text)) for text in event.texts]
+        yield commands.SendData(self.context.client, b"".join(frames))
+        for text in event.texts:
+            self._keep(text, from_client=False)
+        if event.announced:
+            yield from self._announce()
+
+    def _announce(self) -> layer.CommandGenerator[None]:
+        """Let scripts and logs see the newest message."""
         if self.flow.websocket is not None:
-            message = WebSocketMessage(Opcode.TEXT, from_client, text.encode())
-            self.flow.websocket.messages.append(message)
-            del self.flow.websocket.messages[:-KEPT_MESSAGES]
             yield WebsocketMessageHook(self.flow)
+
+    def _keep(self, text: str, *, from_client: bool) -> None:
+        """Show a message in mitmweb."""
+        if self.flow.websocket is None:
+            return
+        messages = self.flow.websocket.messages
+        message = WebSocketMessage(Opcode.TEXT, from_client, text.encode("utf-8", "replace"))
+        messages.append(message)
+        self._kept_bytes += len(message.content)
+        while len(messages) > 1 and (
+            len(messages) > KEPT_MESSAGES or self._kept_bytes > KEPT_BYTES
+        ):
+            self._kept_bytes -= len(messages.pop(0).content)
 
     def _out(self, event: wsproto.events.Event) -> layer.CommandGenerator[None]:
         yield commands.SendData(self.context.client, self._frames.send(event))
 
     def _end(self, code: int, reason: str, by_client: bool = False) -> layer.CommandGenerator[None]:
         self.socket.finish()
-        if self._frames.state in (
-            ConnectionState.OPEN,
-            ConnectionState.REMOTE_CLOSING,
-        ):
+        if self._frames.state in (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING):
             closing = CloseReason.NORMAL_CLOSURE if code == CloseReason.ABNORMAL_CLOSURE else code
             yield from self._out(wsproto.events.CloseConnection(closing, reason))
         if self.flow.websocket is not None:

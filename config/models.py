@@ -42,6 +42,7 @@ from config.settings import (
     Streaming,
     Timeouts,
     Tls,
+    WebSocket,
 )
 from config.status_policy import StatusPolicy
 from translators.losses import Mode
@@ -121,6 +122,8 @@ class Config(Tenant):
     """The tiktoken encoding of local token counts, fetched behind the scenes where missing; null = estimates only."""
     streaming: Streaming = Streaming()
     """How answers stream to which clients."""
+    websocket: WebSocket = WebSocket()
+    """The Responses API over a WebSocket."""
     payload: tuple[PayloadRule, ...] = ()
     """Changes to upstream bodies, after those of the provider."""
     models_list: ModelsList = ModelsList()

@@ -356,6 +356,17 @@ class Streaming(Section):
     """`buffered`: text is passed on after this time at the latest."""
 
 
+class WebSocket(Section):
+    """The Responses API over a WebSocket, as Codex uses it."""
+
+    enabled: bool = True
+    """False = upgrades are refused with 426, on which Codex goes on over HTTP."""
+    lifetime_s: Annotated[Seconds, Field(gt=0)] = 3600.0
+    """After this time a connection takes no new turns; running ones are finished. OpenAI allows 60 minutes."""
+    max_state_bytes: Positive = 100 * MIB
+    """What one connection keeps of its conversations for `previous_response_id`."""
+
+
 class ModelsList(Section):
     """What `/v1/models` says."""
 

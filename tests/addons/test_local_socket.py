@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,15 +22,52 @@ from wsproto.events import (
 )
 from wsproto.extensions import PerMessageDeflate
 
-from addons.local_socket import LocalSocket, accept
+from addons.local_socket import KEPT_BYTES, KEPT_MESSAGES, LocalSocket, Session, accept
 from tests.addons.live import Client, Gateway, Steered, eventually, gateway
 from tests.addons.test_engine_live import in_a_loop
+
+
+class Quiet:
+    """A session that notes what happens to it; tests override what it answers."""
+
+    def __init__(self) -> None:
+        self.happened: list[str] = []
+        self.socket: LocalSocket | None = None
+
+    def opened(self, socket: LocalSocket, now: float) -> None:
+        self.socket = socket
+
+    def received(self, text: str) -> None:
+        self.happened.append(text)
+
+    def oversized(self) -> None:
+        self.happened.append("oversized")
+
+    def tick(self, now: float) -> None:
+        self.happened.append("tick")
+        assert self.socket is not None
+        self.socket.ping()
+
+    def closed(self) -> None:
+        self.happened.append("closed")
+
+
+class Echo(Quiet):
+    """Answers in capitals."""
+
+    def received(self, text: str) -> None:
+        assert self.socket is not None
+        self.socket.send(text.upper())
+
+    def oversized(self) -> None:
+        assert self.socket is not None
+        self.socket.send("too long")
 
 
 class Sockets(Steered):
     """Accept every upgrade with a session."""
 
-    def __init__(self, session: Callable[[LocalSocket], Any], **options: Any) -> None:
+    def __init__(self, session: Session, **options: Any) -> None:
         super().__init__("http://127.0.0.1:1/")
         self.session = session
         self.options = options
@@ -87,15 +124,10 @@ async def connected(
         yield gate, WsClient(client, deflate)
 
 
-async def echo(socket: LocalSocket) -> None:
-    while (text := await socket.receive()) is not None:
-        await socket.send(text.upper())
-
-
 @pytest.mark.parametrize("deflate", [False, True], ids=["plain", "deflate"])
 @in_a_loop
 async def test_messages_go_both_ways(deflate: bool) -> None:
-    policy = Sockets(echo)
+    policy = Sockets(Echo())
     async with connected(policy, deflate) as (_gate, ws):
         accepted = await ws.open()
         assert bool(accepted.extensions) is deflate
@@ -115,64 +147,106 @@ async def test_messages_go_both_ways(deflate: bool) -> None:
 
 
 @in_a_loop
-async def test_a_client_that_leaves_cancels_the_session() -> None:
-    ended: list[str] = []
-
-    async def session(socket: LocalSocket) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append("cancelled")
-
+async def test_a_session_hears_once_that_its_client_left() -> None:
+    session = Quiet()
     policy = Sockets(session)
     async with connected(policy) as (_gate, ws):
         await ws.open()
         ws.client.writer.transport.abort()
-        await eventually(lambda: ended == ["cancelled"])
         await eventually(lambda: policy.count("settled") == 1)
+    assert session.happened == ["closed"]
 
 
-@pytest.mark.parametrize(
-    ("session", "code"),
-    [
-        pytest.param("returns", 1000, id="a session that returns closes the socket"),
-        pytest.param("raises", 1011, id="a session that raises closes it as an internal error"),
-        pytest.param("closes", 1012, id="a session may close with its own code"),
-    ],
-)
 @in_a_loop
-async def test_how_a_session_ends(session: str, code: int) -> None:
-    async def run(socket: LocalSocket) -> None:
-        await socket.send("last words")
-        if session == "raises":
-            raise ValueError("planted")
-        if session == "closes":
-            await socket.close(1012, "restart")
-            await socket.send("nothing happens")
+async def test_a_session_may_close_with_its_own_code() -> None:
+    class Closing(Quiet):
+        def received(self, text: str) -> None:
+            assert self.socket is not None
+            self.socket.send("last words")
+            self.socket.close(1012, "restart")
+            self.socket.send("nothing happens")
 
-    policy = Sockets(run)
+    session = Closing()
+    policy = Sockets(session)
     async with connected(policy) as (_gate, ws):
         await ws.open()
+        ws.send(TextMessage("go"))
         assert (await ws.next(TextMessage)).data == "last words"
-        assert (await ws.next(CloseConnection)).code == code
+        assert (await ws.next(CloseConnection)).code == 1012
         await eventually(lambda: policy.count("settled") == 1)
+    assert session.happened == ["closed"]
 
 
-@pytest.mark.parametrize(
-    ("message", "code"),
-    [
-        pytest.param(TextMessage("x" * 2000), 1009, id="too big"),
-        pytest.param(BytesMessage(b"x"), 1003, id="binary"),
-    ],
-)
 @in_a_loop
-async def test_messages_that_are_refused(message: Any, code: int) -> None:
-    policy = Sockets(echo, max_message_bytes=1000)
+async def test_a_session_that_raises_costs_its_client_the_connection() -> None:
+    class Raising(Quiet):
+        def received(self, text: str) -> None:
+            raise ValueError("planted")
+
+    policy = Sockets(Raising())
+    async with connected(policy) as (gate, ws):
+        await ws.open()
+        ws.send(TextMessage("go"))
+        assert (await ws.next(CloseConnection)).code == 1011
+        await eventually(lambda: policy.count("settled") == 1)
+        assert gate.complaints == ["a WebSocket session failed"]
+
+
+@in_a_loop
+async def test_a_silent_client_is_pinged() -> None:
+    session = Quiet()
+    async with connected(Sockets(session, tick_s=0.01)) as (_gate, ws):
+        await ws.open()
+        for _ in range(3):
+            assert isinstance(await ws.next(Ping), Ping)
+        ws.send(CloseConnection(1000))
+        async with asyncio.timeout(10):
+            while await ws.client.reader.read(1000):
+                pass
+    assert session.happened[:3] == ["tick"] * 3
+    assert session.happened[-1] == "closed"
+
+
+@in_a_loop
+async def test_a_message_that_is_too_long_is_dropped_and_the_socket_lives_on() -> None:
+    async with connected(Sockets(Echo(), max_message_bytes=1000)) as (_gate, ws):
+        await ws.open()
+        for part in range(4):
+            ws.send(TextMessage("x" * 600, message_finished=part == 3))
+        assert (await ws.next(TextMessage)).data == "too long"
+        ws.send(TextMessage("y" * 1000))
+        assert (await ws.next(TextMessage)).data == "Y" * 1000
+        ws.send(CloseConnection(1000))
+        assert (await ws.next(CloseConnection)).code == 1000
+
+
+@in_a_loop
+async def test_a_binary_message_closes_the_socket() -> None:
+    policy = Sockets(Echo())
     async with connected(policy) as (_gate, ws):
         await ws.open()
-        ws.send(message)
-        assert (await ws.next(CloseConnection)).code == code
+        ws.send(BytesMessage(b"x"))
+        assert (await ws.next(CloseConnection)).code == 1003
         await eventually(lambda: policy.count("settled") == 1)
+
+
+@in_a_loop
+async def test_what_mitmweb_keeps_is_bounded() -> None:
+    policy = Sockets(Echo())
+    async with connected(policy) as (_gate, ws):
+        await ws.open()
+        for number in range(KEPT_MESSAGES):
+            ws.send(TextMessage(str(number)))
+            await ws.next(TextMessage)
+        assert policy.flow is not None
+        assert policy.flow.websocket is not None
+        assert len(policy.flow.websocket.messages) == KEPT_MESSAGES
+        big = "x" * (KEPT_BYTES // 2 + 1)
+        ws.send(TextMessage(big))
+        await ws.next(TextMessage)
+        assert len(policy.flow.websocket.messages) == 1
+        ws.send(CloseConnection(1000))
+        await ws.next(CloseConnection)
 
 
 @pytest.mark.parametrize(
@@ -187,5 +261,5 @@ def test_what_is_no_upgrade_is_refused(headers: dict[str, str]) -> None:
     flow = tflow.tflow()
     flow.request.headers.update(headers)
     with pytest.raises(ValueError, match=r"WebSocket"):
-        accept(flow, echo)
+        accept(flow, Echo())
     assert flow.response is None

@@ -1,13 +1,16 @@
-"""Codex tries a WebSocket on `/v1/responses` first: it must hear 426 at once, in its own error shape."""
+"""Where the WebSocket is switched off, Codex must hear 426 at once, in its own error shape, and goes on over HTTP."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from scripts.fake import FakeProvider
 from tests.support.gateway import Gateway
+from tests.support.providers import four_providers
 
 UPGRADE = {
     "connection": "Upgrade",
@@ -17,6 +20,13 @@ UPGRADE = {
     "sec-websocket-extensions": "permessage-deflate; client_max_window_bits",
     "openai-beta": "responses_websockets=2026-02-06",
 }
+
+
+@pytest.fixture(scope="module")
+def gateway(shared_fake: FakeProvider) -> Iterator[Gateway]:
+    """A gateway that speaks HTTP only."""
+    with Gateway(four_providers(shared_fake, websocket={"enabled": False})) as one:
+        yield one
 
 
 def get(gateway: Gateway, path: str, **headers: str) -> tuple[int, dict[str, Any]]:

@@ -57,9 +57,7 @@ def changed_body(
             named = {**body, "model": candidate.wire_model}
         changed = apply_rules(named, rules, _context(exchange, candidate))
         body = body if changed is named else changed
-    fitting = Fitting(
-        profile=profile, asked=asked, seal=seal, without_state=exchange.without_state
-    )
+    fitting = Fitting(profile=profile, asked=asked, seal=seal, without_state=exchange.without_state)
     return PROTOCOLS[candidate.protocol].fit(body, fitting, attempt.losses)
 
 

@@ -47,7 +47,6 @@ from addons.phases import (
     Inject,
     Tick,
 )
-from addons.trust import trust
 from addons.turns import (
     CancelTurn,
     StartTurn,
@@ -274,7 +273,6 @@ class GatewayLayer(HttpLayer):
         for conn, waiting in self.waiting_for_establishment.items():
             if event in waiting:
                 conn.alpn_offers = offers
-                trust(conn, event.ca_file)
 
     def via_of(self, tunnel: Connection) -> ServerSpec | None:
         """The egress proxy that a connection to a proxy was opened for."""

@@ -76,9 +76,13 @@ class AttemptRecorder:
 
     # --- hooks
 
-    def llm_attempt(self, attempt: Attempt) -> None:
-        """Remember the attempt that may become the answer."""
+    def llm_attempt(self, attempt: Attempt) -> Awaitable[None] | None:
+        """Remember the attempt that may become the answer, and record the one that it goes on from."""
+        earlier = self._latest.get(attempt.flow)
         self._latest[attempt.flow] = attempt
+        if earlier is None or not self._wants(failed=False):
+            return None
+        return self._record(earlier)
 
     def llm_attempt_failed(self, attempt: Attempt) -> Awaitable[None] | None:
         """Record a failed attempt."""

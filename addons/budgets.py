@@ -14,10 +14,12 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from addons.exchange import Exchange
+from addons.exchange import Candidate, Exchange
 from config.models import Config
 from config.prices import cost_usd
+from config.providers import Prices
 from config.routing import BudgetAction
+from translators import ir
 from translators.errors import ErrorKind, GatewayError
 
 log = logging.getLogger(__name__)
@@ -261,8 +263,16 @@ def cost_of(exchange: Exchange) -> Decimal | None:
     """What an exchange cost in US dollars; None when usage or price are not known."""
     if exchange.current is None:
         return None
-    candidate = exchange.current.candidate
+    paid = [one for one in exchange.tries if one.usage != ir.NO_USAGE]
+    if len(paid) < 2:
+        return cost_usd(exchange.usage, _prices(exchange, exchange.current.candidate))
+    costs = [cost_usd(one.usage, _prices(exchange, one.candidate)) for one in paid]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal()) if known else None
+
+
+def _prices(exchange: Exchange, candidate: Candidate) -> Prices | None:
     prices = exchange.config.prices(candidate.provider, candidate.model)
     if prices is None:
         prices = exchange.config.prices(candidate.provider, candidate.wire_model)
-    return cost_usd(exchange.usage, prices)
+    return prices

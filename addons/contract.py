@@ -45,6 +45,8 @@ class Cause(enum.StrEnum):
     """A committed answer broke off."""
     TOO_LARGE = "too_large"
     """A buffered answer outgrew `Attempt.max_body_bytes`."""
+    REFUSED = "refused"
+    """A `llm_attempt` hook gave an answer instead, to a client that has the head of a stream already."""
     INTERNAL = "internal"
     """A bug of ours or of a user's script."""
 
@@ -58,6 +60,8 @@ class Verdict(enum.Enum):
     """Read the error body (bounded), then `llm_attempt_failed` and `retry_delay`."""
     PEEK = "peek"
     """Hold the headers and ask `peek` about the body."""
+    GO_ON = "go_on"
+    """At the end of a body: a good answer, kept by the policy, that another attempt has to complete."""
 
 
 class Via(tuple[Any, Any]):
@@ -145,6 +149,7 @@ class Attempt:
     started_at: float = field(default_factory=time.time)
     """Unix time, for people."""
     finished: bool = field(default=False, init=False)
+    paused: bool = field(default=False, init=False)
 
     def finish_now(self) -> None:
         """Say from inside the stream callable that the client's answer is complete.
@@ -153,6 +158,13 @@ class Attempt:
         client's response properly.
         """
         self.finished = True
+
+    def go_on_later(self) -> None:
+        """Say from inside the stream callable that this upstream's part of the client's stream is over.
+
+        At its end another attempt begins; the client's stream stays open, and `commit` may set another callable.
+        """
+        self.paused = True
 
     @property
     def duration_s(self) -> float | None:
@@ -202,14 +214,14 @@ class EnginePolicy(Protocol):
         ...
 
     def peek(self, attempt: Attempt, data: bytes, ended: bool) -> Verdict | None:
-        """Judge the next piece of a held body; None = need more. `ended` = nothing follows `data`.
+        """Judge the next piece of a held body; None = need more. `ended` = nothing follows `data`: GO_ON is allowed.
 
         After COMMIT the stream callable gets all held pieces again, from the first byte.
         """
         ...
 
     def commit(self, attempt: Attempt) -> None:
-        """Take the answer; called once per request, before the client sees headers.
+        """Take the answer; called before the client sees headers, and again for each attempt that goes on with a stream.
 
         Set `attempt.flow.response.stream` to a callable to stream, leave it to buffer. The callable gets each piece
         and once b"" at a proper end. Response headers may be changed; framing headers are the engine's business. If

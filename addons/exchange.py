@@ -25,6 +25,7 @@ from translators.wire import JsonObject
 
 if TYPE_CHECKING:
     from addons.endpoints import Endpoint
+    from addons.legs import Legs
     from addons.recorder import Recorder
     from addons.relay import Relay
     from config.models import Config
@@ -173,6 +174,8 @@ class Exchange:
     """How often all candidates have been gone through again."""
     tries: list[Try] = field(default_factory=list)
     current: Try | None = None
+    legs: Legs | None = None
+    """What earlier calls brought of an answer that takes several; None = one call is enough so far."""
     promised: bool = False
     """The head of a streamed answer is out, and the upstream that is asked now has not answered yet."""
     answered_s: float | None = None

@@ -14,7 +14,7 @@ from weakref import WeakMethod
 
 from mitmproxy import http
 
-from addons import bodies
+from addons import bodies, legs
 from addons.answers import REQUEST_ID_HEADER, error_response, make_response
 from addons.contract import Attempt, Cause, Verdict
 from addons.credentials import Credentials
@@ -54,6 +54,7 @@ CAUSES: Final[dict[Cause, ErrorKind]] = {
     Cause.PROTOCOL: ErrorKind.UPSTREAM_CUT,
     Cause.CUT: ErrorKind.UPSTREAM_CUT,
     Cause.TOO_LARGE: ErrorKind.UPSTREAM_MALFORMED,
+    Cause.REFUSED: ErrorKind.INTERNAL,
     Cause.INTERNAL: ErrorKind.INTERNAL,
 }
 """What a failure of the transport means; STATUS and FIRST_EVENT carry the upstream's own error."""
@@ -104,7 +105,11 @@ class Failover:
     def llm_attempt(self, attempt: Attempt) -> Awaitable[None] | None:
         """Render the request for the next candidate."""
         exchange = self._exchanges.get(attempt.flow)
-        if exchange is None or attempt.flow.response is not None:
+        if exchange is None:
+            return None
+        if legs.streaming(exchange) is not None:
+            exchange.promised = True
+        if attempt.flow.response is not None and not exchange.promised:
             return None
         return begin(self._attempt(exchange, attempt))
 
@@ -123,7 +128,10 @@ class Failover:
         """Take candidates until one can be rendered for; the last refusal is the client's answer."""
         refusal: GatewayError | None = None
         tokenless: list[Candidate] = []
-        while (candidate := self._picker.next(exchange)) is not None:
+        while (candidate := legs.next_leg(exchange) or self._picker.next(exchange)) is not None:
+            if not legs.going_on(exchange, candidate):
+                refusal = exchange.tries[-1].error
+                break
             config = exchange.config
             one = Try(
                 candidate=candidate,
@@ -210,6 +218,8 @@ class Failover:
             attempt.ping_interval_s = ping_interval_s(exchange)
             early = timeouts.early_start_s
             attempt.early_start_s = config.retry.peek_s if early is None else early
+        if exchange.legs is not None and (left_s := legs.time_left_s(exchange)) is not None:
+            attempt.total_timeout_s = max(left_s, 0.0)
         candidate = one.candidate
         attempt.http2 = candidate.upstream.http2
         attempt.via = egress_proxy(candidate.key.proxy or candidate.upstream.proxy or config.proxy)
@@ -281,13 +291,20 @@ class Failover:
                 on_event = self._hooks.on_event(exchange) if exchange.stream else None
                 one.unary = self._translate.unary(exchange, one, content_type, whole, on_event)
                 one.unary_in = bytearray()
+                if one.unary is None:
+                    one.ended_s = now_s()
+                    return Verdict.GO_ON
                 return Verdict.COMMIT
             assert one.relay is not None  # noqa: S101 - _start said so
             judged = one.relay.prime(data, ended=ended)
         except GatewayError as error:
+            if error.once_more:
+                one.usage = self._translate.spent(one, bytes(one.unary_in))
             one.error = self._blame(error, one)
             return Verdict.FAIL
         if isinstance(judged, GatewayError):
+            if judged.once_more:
+                one.usage = one.relay.usage
             one.error = self._blame(judged, one)
             return Verdict.FAIL
         return Verdict.COMMIT if judged or ended else None
@@ -304,12 +321,17 @@ class Failover:
             return False  # read whole, for identity was asked for (pitfalls ENC-04, ENC-05)
         is_array = one.candidate.protocol == "gemini" and one.stream
         if not exchange.stream or not (content_type.startswith("text/event-stream") or is_array):
+            if legs.streaming(exchange) is not None:
+                raise GatewayError(
+                    ErrorKind.UPSTREAM_MALFORMED, "the provider did not go on with its stream"
+                )
             return False
         one.relay = self._translate.relay(
             exchange,
             one,
             on_event=self._hooks.on_event(exchange),
-            on_finished=finishing(attempt),
+            on_finished=weakly(attempt.finish_now),
+            on_pause=weakly(attempt.go_on_later),
             keep=self._hooks.wants_answer(),
         )
         limits = exchange.config.limits
@@ -331,7 +353,7 @@ class Failover:
             exchange.answered_s = now_s()
         exchange.status = 200
         exchange.error = None
-        if one.relay is not None:
+        if one.relay is not None and one.relay is not legs.streaming(exchange):
             recorder = exchange.recorder
             response.stream = one.relay if recorder is None else recorder.around(one.relay)
         self._picker.succeeded(exchange, one)
@@ -404,8 +426,9 @@ class Failover:
         one = exchange.current
         error = self._broken(exchange, cause, message)
         exchange.error = error
-        if one is not None and one.relay is not None:
-            return one.relay.broken(error)
+        relay = one.relay if one is not None else None
+        if (relay := relay or legs.streaming(exchange)) is not None:
+            return relay.broken(error)
         return [exchange.translator.render_stream_error(error, exchange.id)]
 
     def unary_broken(self, flow: http.HTTPFlow, cause: Cause, message: str) -> http.Response:
@@ -420,6 +443,8 @@ class Failover:
         one = exchange.current
         if one is not None and one.error is not None and cause in (Cause.STATUS, Cause.FIRST_EVENT):
             return self._shown(exchange, one.error)
+        if cause is Cause.REFUSED and exchange.error is not None:
+            return self._shown(exchange, exchange.error)
         log.debug("broken cause=%s %s", cause, message)
         error = GatewayError(
             CAUSES.get(cause, ErrorKind.UPSTREAM_CUT), WORDS.get(cause, str(cause))
@@ -484,16 +509,18 @@ class Failover:
         one = exchange.current
         if one is not None:
             one.ended_s = one.ended_s or now_s()
-            if one.relay is not None:
-                exchange.usage = one.relay.usage
-                exchange.finish_reason = one.relay.finish_reason
-                exchange.error = exchange.error or one.relay.error
+            relay = one.relay or legs.streaming(exchange)
+            if relay is not None:
+                one.usage = relay.usage
+                exchange.finish_reason = relay.finish_reason
+                exchange.error = exchange.error or relay.error
                 if isinstance(one.trail, ReasoningTrail):
                     self._translate.remember(exchange, one.trail.parts)
                 elif isinstance(one.trail, Folder):
                     self._translate.remember(exchange, one.trail.partial().parts)
             elif one.unary is not None:
-                exchange.usage, exchange.finish_reason = one.usage, one.finish_reason
+                exchange.finish_reason = one.finish_reason
+            exchange.usage = legs.usage_of(exchange)
         if exchange.status is None and flow.response is not None:
             exchange.status = flow.response.status_code
         self._picker.released(exchange)
@@ -534,15 +561,15 @@ def forget_places(exchange: Exchange) -> None:
             errors += (error.__cause__, error.__context__)
 
 
-def finishing(attempt: Attempt) -> Callable[[], None]:
-    """`attempt.finish_now`, held weakly: a try that led back to its flow would keep both alive for ever."""
-    method = WeakMethod(attempt.finish_now)
+def weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """A method of an attempt, held weakly: a try that led back to its flow would keep both alive for ever."""
+    weak = WeakMethod(method)
 
-    def finish() -> None:
-        if (finish_now := method()) is not None:
-            finish_now()
+    def call() -> None:
+        if (bound := weak()) is not None:
+            bound()
 
-    return finish
+    return call
 
 
 def content_encoding(attempt: Attempt, body: bytes) -> str:

@@ -140,6 +140,10 @@ class GatewayStream(ClientSide):
             yield LlmAttemptHook(attempt)
             if (yield from self._answered_by_addon()):
                 return
+            if self.head_sent and self.flow.response is not self._head:
+                self.flow.response = self._head
+                yield from self._end_broken(Cause.REFUSED, "no further attempt could be made")
+                return
             if (yield from self._send(attempt)):
                 return
             if not (yield from self._try_again(attempt)):
@@ -264,6 +268,8 @@ class GatewayStream(ClientSide):
                 self._due_in(attempt.error_body_timeout_s)
             case Verdict.PEEK:
                 self.phase = Phase.PEEKING
+            case Verdict.GO_ON:
+                raise RuntimeError("nothing of the answer has been read")
 
     def _invalid_head(self, response: http.Response) -> str | None:
         if response.status_code < 200 and response.status_code != 101:
@@ -320,6 +326,9 @@ class GatewayStream(ClientSide):
         if verdict is Verdict.FAIL:
             present(attempt.response).raw_content = self._release()[: attempt.max_error_bytes]
             yield from self._fail(attempt, Cause.FIRST_EVENT, "the answer began with an error")
+        elif verdict is Verdict.GO_ON:
+            present(attempt.response).raw_content = self._release()  # for whoever shows attempts
+            yield from self._go_on(attempt)
         elif verdict is Verdict.COMMIT or ended:
             held = self._release()
             yield from self._commit(attempt)
@@ -327,6 +336,12 @@ class GatewayStream(ClientSide):
                 yield from self._replay(ResponseData(self.stream_id, held))
             if ended:
                 yield from self._replay(ResponseEndOfMessage(self.stream_id))
+
+    def _go_on(self, attempt: Attempt) -> Commands[None]:
+        """What this upstream gave was good and is not all: ask again. A client that has its head waits."""
+        attempt.ended_s = self.clock()
+        self.due.phase = self.due.total = NEVER
+        yield from self._attempts()
 
     def _replay(self, event: ResponseData | ResponseEndOfMessage) -> Commands[None]:
         if (handler := self.ON_RESPONSE.get((self.phase, type(event)))) is not None:
@@ -359,6 +374,7 @@ class GatewayStream(ClientSide):
 
     def _start_streaming(self, response: http.Response) -> Commands[None]:
         self.phase = Phase.STREAMING
+        self._head = response
         if not self.head_sent:
             framing.frame_stream(response, self.flow.request)
             yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
@@ -401,6 +417,9 @@ class GatewayStream(ClientSide):
 
     def _end_stream(self) -> Commands[None]:
         yield from self._relay(b"")
+        if self._current().paused:
+            yield from self._go_on(self._current())
+            return
         self._keep_stored()
         yield from self.send_response(already_streamed=True)
 
@@ -457,7 +476,10 @@ class GatewayStream(ClientSide):
         yield from self._conclude_error()
 
     def _broke_committed(self, message: str) -> Commands[None]:
-        yield from self._broken(Cause.CUT, message)
+        if self._current().paused:  # it had said all that it would
+            yield from self._end_stream()
+        else:
+            yield from self._broken(Cause.CUT, message)
 
     def _broken(self, cause: Cause, message: str) -> Commands[None]:
         """End a committed answer that cannot be completed."""

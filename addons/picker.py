@@ -126,6 +126,9 @@ class Picker:
         """Learn from a failed attempt."""
         if one.error is None:
             return
+        if one.error.once_more:
+            self.cooldowns.release([one.candidate])
+            return
         verdict = self.verdict(exchange, one)
         self.cooldowns.failed(one.candidate, one.error, verdict, exchange.config.cooldowns)
         if exchange.session is not None and verdict.action is not StatusAction.FINAL:
@@ -160,20 +163,33 @@ class Picker:
         if self._goes_without_state(exchange, one):
             return 0.0
         error, retry = one.error, exchange.config.retry
-        if error is None or len(exchange.tries) >= retry.max_attempts:
+        failed = [each for each in exchange.tries if each.error is not None]
+        if error is None or len(failed) >= retry.max_attempts:
             return None
+        same = sum(1 for each in failed if each.candidate is one.candidate)
+        if error.once_more:
+            return self._once_more(exchange, one, failed)
         verdict = self.verdict(exchange, one)
         elapsed = self._clock() - exchange.started_s
         if verdict.action is StatusAction.FINAL or elapsed > retry.max_time_s:
             return None
         if verdict.action is StatusAction.RETRY:
-            same = sum(1 for each in exchange.tries if each.candidate is one.candidate)
             if same <= retry.per_candidate:
                 exchange.cursor -= 1
                 return self._bounded(exchange, self._backoff(exchange, same - 1))
         if self._has_next(exchange):
             return 0.0
         return self._next_round(exchange, error)
+
+    def _once_more(self, exchange: Exchange, one: Try, failed: list[Try]) -> float | None:
+        """The model gave its answer up: the same candidate once more at once, then the others, no further round."""
+        given_up = [each for each in failed if each.error is not None and each.error.once_more]
+        if sum(1 for each in given_up if each.candidate is one.candidate) == 1:
+            exchange.cursor = next(
+                place for place, each in enumerate(exchange.candidates) if each is one.candidate
+            )
+            return 0.0
+        return 0.0 if self._has_next(exchange) else None
 
     def _goes_without_state(self, exchange: Exchange, one: Try) -> bool:
         """Whether the same candidate is asked once more without the reasoning state that it could not read."""

@@ -128,6 +128,13 @@ class TranslatingRelay(_Outcome):
         self._decoder.bound(max_frame_bytes)
         self._events_left = max_events
 
+    def go_on(self, decoder: StreamDecoder, on_finished: Callable[[], None] | None) -> None:
+        """Take the next events from another upstream answer; for the client it is the same stream."""
+        self._decoder = decoder
+        self._primed, self._pending = 0, []
+        if self._on_finished is not None:
+            self._on_finished = on_finished
+
     def prime(self, data: bytes, *, ended: bool = False) -> GatewayError | bool:
         """See Relay."""
         events = self._decoder.feed(data)
@@ -135,7 +142,10 @@ class TranslatingRelay(_Outcome):
             events += self._decoder.close()
         self._primed += len(data)
         self._pending += events
-        return judged(self._pending)
+        found = judged(self._pending)
+        if isinstance(found, GatewayError):
+            self.usage = next(e.usage for e in self._pending if isinstance(e, ir.StreamFailed))
+        return found
 
     def __call__(self, data: bytes) -> list[bytes]:
         """See Relay."""

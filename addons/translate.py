@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from addons import cache_hints
+from addons import cache_hints, legs
 from addons.affinity import session_of
 from addons.counting import counted_body, quick_estimate
 from addons.exchange import Candidate, Exchange, Try
@@ -97,7 +97,7 @@ class Translate:
             return self._passing_request(exchange, attempt, upstream, profile)
         path = upstream_path(candidate, upstream, attempt.stream)
         rendered = self._render(exchange, attempt, upstream, profile)
-        attempt.reading = rendered.reading
+        attempt.reading = legs.settled_reading(exchange, attempt, rendered.reading)
         body = finish_rendered(exchange, attempt, rendered.body, profile)
         return Outgoing(path=path, body=body, headers=rendered.headers)
 
@@ -139,6 +139,8 @@ class Translate:
         if candidate.reasoning is not None:
             request = replace(request, reasoning=thinking(request.reasoning, candidate.reasoning))
         request = hinted(exchange, candidate, request, profile)
+        if exchange.legs is not None:
+            request = exchange.legs.asked(request)
         target = Target(provider=candidate.provider, model=candidate.wire_model, profile=profile)
         return upstream.render_request(request, target, attempt.losses)
 
@@ -151,9 +153,13 @@ class Translate:
         *,
         on_event: OnEvent | None = None,
         on_finished: Callable[[], None] | None = None,
+        on_pause: Callable[[], None] | None = None,
         keep: bool = False,
     ) -> Relay:
-        """The machine for a streamed answer to a streaming client. `keep` collects the whole answer too."""
+        """The machine for a streamed answer to a streaming client, or the one that goes on with a further leg of it.
+
+        `keep` collects the whole answer too. `on_pause` is called when another leg is due.
+        """
         client = exchange.translator
         upstream = PROTOCOLS[attempt.candidate.protocol]
         sink: EventSink | None = Folder() if keep else None
@@ -161,11 +167,17 @@ class Translate:
             attempt.trail = sink
             return self._passing(exchange, attempt, sink, on_event, on_finished)
         losses = Losses(attempt.losses.mode, Side.RESPONSE)
+        decoder = upstream.decoder(attempt.reading, losses)
+        decoder = legs.leg_decoder(exchange, attempt, decoder, on_pause)
+        if (begun := legs.streaming(exchange)) is not None:
+            begun.go_on(decoder, on_finished)
+            attempt.trail = begun.keep
+            return begun
         if sink is None and exchange.endpoint.protocol == "openai_chat":
             sink = ReasoningTrail()
         attempt.trail = sink
         return TranslatingRelay(
-            upstream.decoder(attempt.reading, losses),
+            decoder,
             client.encoder(self.writing(exchange), losses),
             filters_for(attempt.reading, losses),
             keep=sink,
@@ -242,8 +254,8 @@ class Translate:
         content_type: str,
         body: bytes,
         on_event: OnEvent | None = None,
-    ) -> bytes:
-        """A whole answer for the client, whichever way the upstream chose to answer.
+    ) -> bytes | None:
+        """A whole answer for the client, whichever way the upstream chose to answer; None = it takes another call.
 
         `on_event` is for a client that streams. Raises GatewayError for a body that cannot be read, or that is an
         error in disguise (status 200).
@@ -258,14 +270,22 @@ class Translate:
             previous = previous_id(exchange)
             return PreviousId(previous).whole(body) if previous else body
         response = self._read_whole(exchange, attempt, upstream, body, streamed=streamed)
-        attempt.response = response
         attempt.usage = response.usage
+        whole = legs.take(exchange, attempt, response)
+        if whole is None:
+            return None
+        attempt.response = response = whole
         attempt.finish_reason = response.finish_reason
         self.remember(exchange, response.parts)
         losses = Losses(attempt.losses.mode, Side.RESPONSE)
         out = self.write_whole(exchange, response, losses, on_event)
         attempt.losses.extend(losses)
         return out
+
+    @staticmethod
+    def spent(attempt: Try, body: bytes) -> ir.Usage:
+        """What a whole answer took that the model gave up."""
+        return PROTOCOLS[attempt.candidate.protocol].usage(_json_object(body))
 
     def write_whole(
         self,

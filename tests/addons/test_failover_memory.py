@@ -10,7 +10,7 @@ from mitmproxy.test import tflow
 from addons.contract import Attempt
 from addons.endpoints import Endpoint
 from addons.exchange import Exchange
-from addons.failover import finishing, forget_places
+from addons.failover import forget_places, weakly
 from config.models import Config
 from translators import PROTOCOLS
 from translators.errors import ErrorKind, GatewayError
@@ -19,7 +19,7 @@ from translators.errors import ErrorKind, GatewayError
 def test_the_word_that_ends_an_answer_keeps_no_flow_alive() -> None:
     flow = tflow.tflow()
     attempt = Attempt(flow=flow, number=1, request=flow.request)
-    finish = finishing(attempt)
+    finish = weakly(attempt.finish_now)
     finish()
     assert attempt.finished
     gone = weakref.ref(attempt)

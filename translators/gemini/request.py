@@ -182,6 +182,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         stream=request.stream,
         choices=config.get("candidateCount", 1),
         resumable=True,
+        once_more=True,
     )
     return Rendered(body=body, reading=reading)
 

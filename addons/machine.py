@@ -115,6 +115,8 @@ class GatewayStream(ClientSide):
             yield from self._crashed()
         if self.phase in (Phase.DONE, Phase.LINGERING):
             self._settle()
+            if self.phase is Phase.DONE:
+                self._let_go()
 
     def _on_request_event(self, event: events.Event) -> Commands[None]:
         if self.phase is Phase.LINGERING and isinstance(event, RequestEndOfMessage):

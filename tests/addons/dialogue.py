@@ -16,6 +16,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from mitmproxy import http, options
 from mitmproxy.addons import proxyserver
@@ -156,9 +157,13 @@ class Dialogue:
     held_hooks: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     now: float = 1000.0
+    at_once: ClassVar[bool] = False
+    """Whether hooks run where they arise, as they do when nobody in them waits."""
 
     def __post_init__(self) -> None:
         self.engine = Engine(self.policy, clock=lambda: self.now)
+        if self.at_once:
+            self.engine.begin_hook = self._begin
         self.connection = Client(
             peername=("127.0.0.1", 1),
             sockname=("127.0.0.1", 2),
@@ -309,7 +314,20 @@ class Dialogue:
         else:
             self._todo.append(events.ConnectionClosed(conn))
 
+    def _begin(self, hook: commands.StartHook) -> bool:
+        if hook.name in self.held_hooks:
+            return False
+        self._run(hook)
+        return True
+
     def _hook(self, hook: commands.StartHook) -> None:
+        self._run(hook)
+        if hook.name in self.held_hooks:
+            self._held.append(hook)
+        elif hook.blocking:
+            self._todo.append(events.HookCompleted(hook))
+
+    def _run(self, hook: commands.StartHook) -> None:
         (data,) = hook.args()
         self.lines.append(f"hook {hook.name}")
         if isinstance(hook, LlmgateLocalStreamHook):
@@ -323,10 +341,6 @@ class Dialogue:
         elif isinstance(data, http.HTTPFlow) and data not in self.flows:
             self.flows.append(data)
         self.on_hook(hook.name, data)
-        if hook.name in self.held_hooks:
-            self._held.append(hook)
-        elif hook.blocking:
-            self._todo.append(events.HookCompleted(hook))
 
 
 @functools.cache

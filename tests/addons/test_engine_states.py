@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable
+
 import pytest
 from mitmproxy import http
 
 from addons.engine import Attempt, Cause, Verdict
+from addons.typechecks import TypeChecks
 from tests.addons.dialogue import (
     END,
     HELD,
@@ -16,6 +21,11 @@ from tests.addons.dialogue import (
     chunk,
     stream_head,
 )
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["hooks of mitmproxy", "hooks at once"])
+def _hooks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dialogue, "at_once", request.param)
 
 
 def body(raw: bytes) -> bytes:
@@ -49,6 +59,39 @@ def test_one_attempt_that_succeeds() -> None:
     assert body(talk.client_text) == b"ok"
     assert b"x-attempt: 1" in talk.client_text
     assert talk.nothing_left()
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param(lambda talk: talk.upstream(1, answer(b"ok")), id="a whole answer"),
+        pytest.param(
+            lambda talk: talk.upstream(1, stream_head() + chunk(b"data: 1\n\n") + END),
+            id="a stream",
+        ),
+        pytest.param(lambda talk: talk.upstream(1, answer(b"no", status=500)), id="a failure"),
+        pytest.param(lambda talk: talk.client_leaves(), id="the client leaves"),
+    ],
+)
+def test_a_request_that_is_over_is_freed_without_a_collection(
+    ending: Callable[[Dialogue], None],
+) -> None:
+    talk = Dialogue()
+    checks = TypeChecks()  # mitmproxy's own leave tracebacks in cycles, and with them all frames
+    checks.load(None)  # type: ignore[arg-type]
+    gc.collect()
+    gc.disable()
+    try:
+        talk.client(POST)
+        stream, flow = weakref.ref(talk.layer.streams[1]), weakref.ref(talk.flows[0])
+        ending(talk)
+        assert talk.nothing_left()
+        talk.attempts.clear()
+        talk.flows.clear()
+        assert (stream(), flow()) == (None, None)
+    finally:
+        gc.enable()
+        checks.done()
 
 
 def test_the_credential_is_on_the_wire_and_nowhere_else() -> None:

@@ -8,6 +8,7 @@ from addons.admin import Admin
 from addons.admission import Admission
 from addons.attempts import AttemptRecorder
 from addons.budgets import Ledger
+from addons.collector import Collector
 from addons.credentials import Credentials
 from addons.dispatch import Dispatch
 from addons.engine import Engine
@@ -56,6 +57,7 @@ def assemble() -> list[object]:
         engine,
         JoinWrites(),
         TypeChecks(),
+        Collector(),
         Pool(engine),
         Admission(exchanges, configs),
         Admin(exchanges, picker, ledger, places, now_s),

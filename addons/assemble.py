@@ -28,6 +28,7 @@ from addons.settle import Settler
 from addons.side import Side
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
+from addons.trust import Trust
 from addons.typechecks import TypeChecks
 from addons.userhooks import UserHooks
 from config.models import Config
@@ -59,6 +60,7 @@ def assemble() -> list[object]:
         TypeChecks(),
         Collector(),
         Pool(engine),
+        Trust(),
         Admission(exchanges, configs),
         Admin(exchanges, picker, ledger, places, now_s),
         LocalPages(exchanges, configs, picker),

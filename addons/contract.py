@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mitmproxy.proxy.commands import StartHook
@@ -110,6 +111,8 @@ class Attempt:
     """Egress proxy: `("http", (host, port))`, `("https", (host, port))`, or a `Via` that has credentials."""
     http2: bool = False
     """Offer HTTP/2 to a TLS upstream."""
+    ca_file: Path | None = None
+    """CA certificates to trust there, beside the usual ones."""
     data: object = None
     """For whoever prepares attempts; the engine never looks."""
 

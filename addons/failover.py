@@ -222,6 +222,7 @@ class Failover:
             attempt.total_timeout_s = max(left_s, 0.0)
         candidate = one.candidate
         attempt.http2 = candidate.upstream.http2
+        attempt.ca_file = candidate.upstream.ca_file
         attempt.via = egress_proxy(candidate.key.proxy or candidate.upstream.proxy or config.proxy)
 
     def llm_attempt_failed(self, attempt: Attempt) -> None:

@@ -167,7 +167,12 @@ class GatewayStream(ClientSide):
         self._schedule(attempt)
         scheme, host, port = target = framing.target(attempt.request)
         self.connecting = command = Connect(
-            (host, port), scheme == "https", attempt.via, http2=attempt.http2, fresh=fresh
+            (host, port),
+            scheme == "https",
+            attempt.via,
+            http2=attempt.http2,
+            fresh=fresh,
+            ca_file=attempt.ca_file,
         )
         conn, error = yield command
         self.connecting = None

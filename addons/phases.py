@@ -26,6 +26,7 @@ import enum
 import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mitmproxy.connection import Connection, Server
@@ -34,6 +35,7 @@ from mitmproxy.proxy import commands, events
 from addons import framing
 from addons.contract import Cause
 from addons.internals import GetHttpConnection
+from addons.trust import trusted_by
 
 if TYPE_CHECKING:
     from addons.client_side import ClientSide
@@ -122,10 +124,17 @@ class Connect(GetHttpConnection):
 
     http2: bool = False
     fresh: bool = False
+    ca_file: Path | None = None
+    """Trusted beside the usual roots; only connections that trust the same are shared."""
     failed: Connection | None = None
     """Filled when it could not be opened."""
 
     __hash__ = GetHttpConnection.__hash__
+
+    def connection_spec_matches(self, connection: Connection) -> bool:
+        """As the base class does; what is trusted has to be the same, too."""
+        matches: bool = super().connection_spec_matches(connection)
+        return matches and trusted_by(connection) == self.ca_file
 
     def failure(self, error: str) -> Cause:
         """What kind of failure mitmproxy's text describes."""

@@ -15,6 +15,7 @@ import collections
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mitmproxy.addonmanager import Loader
@@ -23,6 +24,7 @@ from mitmproxy.proxy import events, layer, server, server_hooks
 from mitmproxy.utils import asyncio_utils
 
 from addons.internals import Http2Client, handler_of, http_client, is_idle
+from addons.trust import trusted_by
 
 if TYPE_CHECKING:
     from addons.engine import Engine
@@ -36,8 +38,8 @@ IDLE_S: Final = 30.0
 MAX_PER_UPSTREAM: Final = 64
 MAX_TOTAL: Final = 512
 
-type Key = tuple[Any, bool, Any, bool]
-"""Address, TLS, egress proxy, HTTP/2."""
+type Key = tuple[Any, bool, Any, bool, Path | None]
+"""Address, TLS, egress proxy, HTTP/2, the CA file that it trusts."""
 
 
 class NoWriter:
@@ -174,7 +176,7 @@ class Pool:
         return conn
 
     def _take(self, want: Connect, http2: bool) -> Idle | None:
-        key = (want.address, want.tls, want.via, http2)
+        key = (want.address, want.tls, want.via, http2, want.ca_file)
         queue = self._free.get(key)
         while queue:
             idle = queue.pop()  # the latest: the others may go stale
@@ -193,7 +195,7 @@ class Pool:
             idle.close()
             return
         _forget_past(idle.stack)
-        key = (conn.address, conn.tls, conn.via, conn.alpn == b"h2")
+        key = (conn.address, conn.tls, conn.via, conn.alpn == b"h2", trusted_by(conn))
         queue = self._free.setdefault(key, collections.deque())
         if len(queue) >= MAX_PER_UPSTREAM:
             queue.popleft().close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
 
+from config.certificates import problem_with
 from config.models import Config
 from config.patterns import is_pattern, matches
 from config.presets import Preset, load_presets
@@ -140,6 +141,8 @@ def _check_provider(entry: ProviderConfig, preset: Preset | None, path: KeyPath)
             else "`base_url` for this protocol, or one of the preset's",
         )
         return
+    if entry.ca_file is not None and (problem := problem_with(entry.ca_file)) is not None:
+        yield Issue((*path, "ca_file"), problem, "a file with CA certificates in PEM")
     optional = preset is not None and preset.key_optional
     needs_key = any(endpoint.auth not in KEYLESS for endpoint in provider.endpoints.values())
     has_key = entry.api_key is not None or entry.api_keys or entry.credential is not None

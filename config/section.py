@@ -71,8 +71,13 @@ def _proxy_url(value: str) -> str:
     if value == "direct":
         return value
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
-        raise ValueError("`direct`, or an http, https, socks5 or socks5h URL")
+    if parts.scheme in ("socks5", "socks5h", "socks4", "socks4a", "socks"):
+        raise ValueError(
+            "`direct`, or an http or https proxy: mitmproxy cannot send requests through a SOCKS proxy; "
+            "put an HTTP proxy that can in front of it"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("`direct`, or an http or https URL")
     return value
 
 

@@ -121,7 +121,7 @@ providers:
     preset: openai
     api_keys: [key-one, {key: key-two-longer, headers: {x-extra: env:EXTRA}}]
     headers: {user-agent: plain, authorization: head-secret}
-    proxy: socks5://u:proxy%2Fsecret@h:1
+    proxy: http://u:proxy%2Fsecret@h:1
   b:
     preset: azure-openai
     resource: r

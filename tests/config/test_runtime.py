@@ -151,7 +151,7 @@ def test_how_the_key_travels(entry: str, protocol: str, style: AuthStyle) -> Non
 def test_r14_keys_are_pooled_with_names_and_attributes() -> None:
     found = provider(
         "preset: groq, priority: 2, api_keys: [env:ONE, {key: two, name: second, weight: 3, priority: 1, "
-        "prefix: fast, headers: {X-A: b}, proxy: 'socks5://h:1', models: ['llama*'], exclude: ['*-70b']}]",
+        "prefix: fast, headers: {X-A: b}, proxy: 'http://h:1', models: ['llama*'], exclude: ['*-70b']}]",
         ONE="one",
     )
     first, second = found.keys
@@ -160,7 +160,7 @@ def test_r14_keys_are_pooled_with_names_and_attributes() -> None:
     assert first.secret.origin == "env:ONE"
     assert (second.weight, second.priority, second.prefix) == (3, 1, "fast")
     assert second.headers == {"x-a": "b"}
-    assert second.proxy == "socks5://h:1"
+    assert second.proxy == "http://h:1"
 
 
 @pytest.mark.parametrize(

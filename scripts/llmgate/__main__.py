@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from scripts.llmgate import configuration, running, serving, status, translating
+from scripts.llmgate.connect import command as connecting
 
 app = typer.Typer(
     name="llmgate",
@@ -13,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-for group in (serving, running, configuration, translating, status):
+for group in (serving, running, configuration, translating, status, connecting):
     group.register(app)
 
 

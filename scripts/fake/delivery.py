@@ -14,6 +14,8 @@ from scripts.fake.scenarios import Options
 from scripts.fake.view import Turn, View
 
 STALL_S: Final = 3600
+WHOLE: Final = ("", "given-up")
+"""Failures that break nothing off."""
 _COMMENT: Final = b": keep-alive\n\n"
 
 
@@ -31,7 +33,7 @@ async def deliver(
     reply.start(200, {"content-type": kind, "cache-control": "no-cache", **headers})
     stream = dialect.stream(turn, view)
     frames = stream.frames
-    if options.failure:
+    if options.failure not in WHOLE:
         # A broken stream never contains its own end.
         body = frames[: len(frames) - stream.tail]
         frames = body[: 0 if options.failure == "error-first" else options.after]

@@ -303,7 +303,7 @@ class FakeProvider:
     def _fails(self, chosen: Play, view: View) -> bool:
         """Whether this request is one of the first `times` of its conversation, which fail."""
         options = chosen.options
-        if not options.failure or len(view.results) < options.at:
+        if not options.failure or max(len(view.results), view.resumed) < options.at:
             return False
         place = (chosen.scenario.name, view.first_prompt, str(bool(view.offers)))
         key = hashlib.sha256("\0".join(place).encode()).hexdigest()

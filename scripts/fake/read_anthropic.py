@@ -33,8 +33,17 @@ def read(body: JsonObject, model: str, *, digest: str, size: int, stream: bool) 
         shows_thoughts=thinking.get("display") != "omitted",
         max_tokens=body.get("max_tokens"),
         stops=tuple(body.get("stop_sequences") or ()),
+        resumed=_resumed(body),
         body=body,
     )
+
+
+def _resumed(body: JsonObject) -> int:
+    """How often the answer at the end of the conversation has paused: once per text that it holds."""
+    last = body["messages"][-1]
+    if last["role"] != "assistant":
+        return 0
+    return sum(block["type"] == "text" for block in blocks(last["content"]))
 
 
 def blocks(content: Any) -> list[JsonObject]:

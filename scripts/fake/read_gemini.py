@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from scripts.fake.rejection import Rejection
 from scripts.fake.shape import listed
 from scripts.fake.view import Entry, Image, JsonObject, Offer, View
 
@@ -54,8 +55,19 @@ def read(body: JsonObject, model: str, *, digest: str, size: int, stream: bool) 
         shows_thoughts=bool(thinking.get("includeThoughts")),
         max_tokens=config.get("maxOutputTokens"),
         stops=tuple(config.get("stopSequences") or ()),
+        resumed=_resumed(body.get("continuationToken")),
         body=body,
     )
+
+
+def _resumed(token: str | None) -> int:
+    """How many calls a token stands for; one that was never given out is refused."""
+    if token is None:
+        return 0
+    given = re.fullmatch(r"token-(\d+)", token)
+    if given is None:
+        raise Rejection(400, "The continuation token is not valid.", param="continuation_token")
+    return int(given[1])
 
 
 def declarations(body: JsonObject) -> list[JsonObject]:

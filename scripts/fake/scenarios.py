@@ -28,7 +28,9 @@ from scripts.fake.view import (
     View,
 )
 
-type Failure = Literal["", "status", "overflow", "error-first", "error-mid", "cut", "stall", "drop"]
+type Failure = Literal[
+    "", "status", "overflow", "error-first", "error-mid", "cut", "stall", "drop", "given-up"
+]
 type Cut = Literal["close", "reset", "clean"]
 
 
@@ -37,13 +39,14 @@ class Options:
     """How a scenario is played; every field can be set from a header or from a model name.
 
     `times`: how often a failure happens before `then` is played (0 = always). `at`: only once that many tool
-    results have come back. `after`: how many events a broken stream sends first. `input_tokens`: what to report
+    results, or resumed pauses, have come. `after`: how many events a broken stream sends first. `input_tokens`: what to report
     instead of an estimate, so that agents that compact by the count do so.
     """
 
     failure: Failure = ""
     status: int = 500
     times: int = 1
+    pauses: int = 2
     at: int = 0
     after: int = 3
     how: Cut = "close"
@@ -292,6 +295,20 @@ def _empty(view: View, options: Options) -> tuple[list[Part], Finish]:
     return [], "stop"
 
 
+def _pause(view: View, options: Options) -> tuple[list[Part], Finish]:
+    """A part of the answer per call; where nothing pauses, all of it at once."""
+    said: list[Part] = [Think(_THOUGHT)] if view.thinks and not view.resumed else []
+    if view.protocol not in ("anthropic", "gemini"):
+        return [Say("".join(f"Part {n + 1}. " for n in range(options.pauses + 1)))], "stop"
+    said.append(Say(f"Part {view.resumed + 1}. "))
+    return said, "pause" if view.resumed < options.pauses else "stop"
+
+
+def _given_up(view: View, options: Options) -> tuple[list[Part], Finish]:
+    """Gemini: the model's output was no answer, behind `text` if there is one."""
+    return [Say(options.text)] if options.text else [], "given_up"
+
+
 def _failing(failure: Failure, **more: Any) -> Options:
     return Options(failure=failure, **more)
 
@@ -318,6 +335,13 @@ _LIST: Final = (
     Scenario("json", "the smallest instance of the schema asked for", _json),
     Scenario("echo", "repeats the prompt", _echo),
     Scenario("empty", "an answer without content", _empty),
+    Scenario("pause", "pauses `pauses` times and wants to be resumed (Anthropic, Gemini)", _pause),
+    Scenario(
+        "given-up",
+        "a malformed function call, `times` times (Gemini)",
+        _given_up,
+        _failing("given-up", then="text"),
+    ),
     Scenario(
         "overflow", "the prompt does not fit, in the provider's words", _text, _failing("overflow")
     ),
@@ -399,7 +423,7 @@ def compose(played: Play, view: View) -> Turn:
     """
     options = played.options
     script = played.scenario.script
-    ends_itself = script in (_refusal, _filtered, _length, _empty)
+    ends_itself = script in (_refusal, _filtered, _length, _empty, _pause, _given_up)
     if view.wants_json and not view.offers and not ends_itself:
         script = _json
     if view.choice == "none":

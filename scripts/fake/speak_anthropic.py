@@ -36,6 +36,7 @@ _STOP: Final = {
     "stop_sequence": "stop_sequence",
     "filter": "refusal",
     "refusal": "refusal",
+    "pause": "pause_turn",
 }
 _ERROR_TYPES: Final = {
     401: "authentication_error",

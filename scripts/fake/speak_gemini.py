@@ -35,6 +35,8 @@ _FINISH: Final = {
     "stop_sequence": "STOP",
     "filter": "SAFETY",
     "refusal": "STOP",
+    "pause": "CONTINUATION",
+    "given_up": "MALFORMED_FUNCTION_CALL",
 }
 _STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -65,7 +67,7 @@ def signed_call_text(name: str, args: JsonObject) -> str:
 def unary(turn: Turn, view: View) -> JsonObject:
     """The whole answer."""
     parts = [part for group in _groups(turn, view, size=1_000_000) for part in group]
-    candidate = _candidate(parts, _FINISH[turn.finish])
+    candidate = _candidate(parts, _FINISH[turn.finish]) | _token(turn, view)
     candidate |= _logprobs(view, parts, turn.piece_chars)
     answer = _response(view, candidate, _usage(turn.usage))
     count = view.body.get("generationConfig", {}).get("candidateCount") or 1
@@ -83,6 +85,7 @@ def stream(turn: Turn, view: View) -> Stream:
     ]
     style = turn.usage_style
     last = _candidate([{"text": ""}] if turn.finish != "filter" else [], _FINISH[turn.finish])
+    last |= _token(turn, view)
     chunks.append(_response(view, last, None if style in ("none", "late") else _usage(turn.usage)))
     if style == "late":
         late = _response(view, last, _usage(turn.usage))
@@ -149,6 +152,12 @@ def _candidate(parts: list[JsonObject], finish: str | None) -> JsonObject:
     if finish:
         candidate["finishReason"] = finish
     return candidate
+
+
+def _token(turn: Turn, view: View) -> JsonObject:
+    """What a paused answer is resumed with."""
+    paused = turn.finish == "pause"
+    return {"continuationToken": f"token-{view.resumed + 1}"} if paused else {}
 
 
 def _response(view: View, candidate: JsonObject, usage: JsonObject | None) -> JsonObject:

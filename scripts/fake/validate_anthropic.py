@@ -91,7 +91,8 @@ def _check_rules(body: JsonObject, model: str, version: str) -> None:
         _check_content(message, index, index == len(messages) - 1, version)
     _check_system_turns(messages, model)
     _check_pairs(messages)
-    _check_prefill(messages[-1], model)
+    if not _pauses(body):
+        _check_prefill(messages[-1], model)
     _check_thinking(body, model)
     _check_signatures(messages, model)
     _check_loop(body)
@@ -226,6 +227,11 @@ def _check_results_first(content: list[JsonObject], index: int) -> None:
             "`tool_use` ids were found without `tool_result` blocks immediately after: all `tool_result` "
             "blocks must come before any text",
         )
+
+
+def _pauses(body: JsonObject) -> bool:
+    """Whether tools that run here are declared: an assistant message at the end is then a paused turn."""
+    return any("input_schema" not in tool for tool in body.get("tools") or ())
 
 
 def _check_prefill(last: JsonObject, model: str) -> None:

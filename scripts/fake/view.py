@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 type JsonObject = dict[str, Any]
 type Role = Literal["system", "user", "assistant", "result"]
-type Finish = Literal["stop", "tool", "length", "stop_sequence", "filter", "refusal"]
+type Finish = Literal[
+    "stop", "tool", "length", "stop_sequence", "filter", "refusal", "pause", "given_up"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class View:
     """A request as a scenario sees it.
 
     `digest` changes with every change of the body and seeds ids. `thinks` says that reasoning may be sent,
-    `shows_thoughts` that its text may be shown. `choice` is `auto`, `none`, `required` or a tool's name.
+    `shows_thoughts` that its text may be shown. `resumed` is how often the answer has paused. `choice` is `auto`, `none`, `required` or a tool's name.
     """
 
     protocol: str
@@ -68,6 +70,7 @@ class View:
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
     as_array: bool = False
+    resumed: int = 0
     body: JsonObject = field(default_factory=dict)
 
     @property

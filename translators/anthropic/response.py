@@ -71,7 +71,7 @@ def parse_response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Res
         parts[-1] = _cut(parts[-1])
     wire_usage = body.get("usage")
     stop_sequence = body.get("stop_sequence")
-    paused = reason is FinishReason.PAUSE
+    paused = reason is FinishReason.PAUSE and reading.resumable
     return ir.Response(
         id=str(body.get("id") or ""),
         model=str(body.get("model") or reading.model),

@@ -27,18 +27,20 @@ from addons.passthrough import (
 from addons.payload import changed_body, finish_passed, finish_rendered
 from addons.relay import EventSink, OnEvent, PassingRelay, Relay, Shadow, TranslatingRelay
 from translators import PROTOCOLS, ir
+from translators.anthropic.words import SAMPLING_VERSION
 from translators.base import Call, Operation, Reading, Rendered, Target, Translator, Writing
 from translators.errors import ErrorKind, GatewayError
 from translators.filters import filter_response, filters_for
 from translators.fold import Folder, unfold
-from translators.losses import Losses, Side
+from translators.losses import Action, Losses, Side
 from translators.memory import ReasoningMemory
 from translators.profile import ModelProfile
 from translators.seal import Seal
 from translators.sse import SseParser
 from translators.wire import JsonObject, JsonSyntaxError, dumps, loads
 
-_BODY_HEADERS: Final = ("anthropic-version", "anthropic-beta")
+VERSION_HEADER: Final = "anthropic-version"
+_BODY_HEADERS: Final = (VERSION_HEADER, "anthropic-beta")
 _SEALED: Final = re.compile(rb'"bGxtZz[AE]u')
 """The beginning of an envelope, or of the mark of unsigned thinking, as a JSON string."""
 _SIDE: Final = (Operation.COUNT_TOKENS, Operation.COMPACT)
@@ -92,9 +94,13 @@ class Translate:
         candidate = attempt.candidate
         upstream = PROTOCOLS[candidate.protocol]
         native = candidate.protocol == exchange.endpoint.protocol
+        versionless = lacks_version(exchange, attempt)
         if native and candidate.reasoning is None and not must_translate(exchange):
             attempt.reading = None
-            return self._passing_request(exchange, attempt, upstream, profile)
+            passed = self._passing_request(exchange, attempt, upstream, profile)
+            if versionless and not profile.vertex:
+                passed = replace(passed, headers={VERSION_HEADER: SAMPLING_VERSION})
+            return passed
         path = upstream_path(candidate, upstream, attempt.stream)
         rendered = self._render(exchange, attempt, upstream, profile)
         attempt.reading = legs.settled_reading(exchange, attempt, rendered.reading)
@@ -451,6 +457,22 @@ def upstream_path(candidate: Candidate, upstream: Translator, stream: bool) -> s
     whole = upstream.upstream_path(Operation.GENERATE, model, False)
     streams_apart = usual != whole or "stream" in endpoint.paths
     return endpoint.path("stream" if stream and streams_apart else "generate", model, usual)
+
+
+def lacks_version(exchange: Exchange, attempt: Try) -> bool:
+    """Whether an Anthropic client did not say which version it speaks; only `max_compat` reads it as the older one."""
+    if exchange.endpoint.protocol != "anthropic" or VERSION_HEADER in exchange.headers:
+        return False
+    if "anthropic_version" in exchange.body:
+        return False
+    attempt.losses.choose(
+        VERSION_HEADER,
+        "the header is required",
+        strict=Action.REJECT,
+        balanced=Action.REJECT,
+        max_compat=Action.SILENT,
+    )
+    return True
 
 
 def previous_id(exchange: Exchange) -> str | None:

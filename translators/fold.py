@@ -129,6 +129,7 @@ class Folder:
             created_s=start.created_s,
             stop_sequence=finish.stop_sequence,
             explanation=finish.explanation,
+            category=finish.category,
             usage=start.usage if finish.usage == ir.NO_USAGE else finish.usage,
             logprobs=tuple(self._logprobs),
             service_tier=finish.service_tier or start.service_tier,
@@ -157,6 +158,7 @@ def unfold(response: ir.Response) -> Iterator[ir.StreamEvent]:
         usage=response.usage,
         stop_sequence=response.stop_sequence,
         explanation=response.explanation,
+        category=response.category,
         service_tier=response.service_tier,
         resume=response.resume,
     )
@@ -208,6 +210,7 @@ def _known_at_start(usage: ir.Usage) -> ir.Usage:
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         cache_write_long_tokens=usage.cache_write_long_tokens,
+        cache_write_longest_tokens=usage.cache_write_longest_tokens,
         input_audio_tokens=usage.input_audio_tokens,
         input_image_tokens=usage.input_image_tokens,
     )

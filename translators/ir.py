@@ -113,10 +113,14 @@ type Source = Inline | Url | FileId | PlainText
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """Visible text. `citations` only in assistant text."""
+    """Visible text. `citations` only in assistant text.
+
+    `phase` is R's word for what the assistant says it for (`commentary`, `final_answer`).
+    """
 
     text: str
     citations: tuple[Citation, ...] = ()
+    phase: str | None = None
     cache: CacheMark | None = None
     path: str = field(default="", compare=False)
 
@@ -349,12 +353,11 @@ type Part = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn's worth of parts. `name` is C's participant name; `phase` R's message phase."""
+    """One turn's worth of parts. `name` is C's participant name."""
 
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
-    phase: str | None = None
     path: str = field(default="", compare=False)
 
 
@@ -658,7 +661,9 @@ class Usage:
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_write_long_tokens: int | None = None
-    """The part of `cache_write_tokens` with the longer TTL (A `ephemeral_1h`, R `ttl_12h`)."""
+    """The part of `cache_write_tokens` that is kept for an hour or more (A `ephemeral_1h`, R `ttl_12h`)."""
+    cache_write_longest_tokens: int | None = None
+    """The part of that which is kept for half a day (R `ttl_12h`); A has none such."""
     reasoning_tokens: int | None = None
     tool_input_tokens: int | None = None
     """Input produced by hosted tools (G `toolUsePromptTokenCount`)."""
@@ -707,6 +712,8 @@ class Response:
     created_s: int | None = None
     stop_sequence: str | None = None
     explanation: str | None = None
+    category: str | None = None
+    """What kind of refusal it was: A `stop_details.category`."""
     usage: Usage = NO_USAGE
     logprobs: tuple[TokenLogprob, ...] = ()
     service_tier: str | None = None
@@ -792,6 +799,8 @@ class Finish:
     usage: Usage = NO_USAGE
     stop_sequence: str | None = None
     explanation: str | None = None
+    category: str | None = None
+    """See Response."""
     service_tier: str | None = None
     resume: Resume | None = None
     """See Response."""

@@ -39,6 +39,8 @@ class ThinkingForm(StrEnum):
     """C, R: an effort word."""
     ADAPTIVE = "adaptive"
     """A: `thinking: adaptive` with `output_config.effort`."""
+    BETWEEN_TOOLS = "between_tools"
+    """A: as `adaptive`; off is `thinking: between_tools`, the least that the model can do."""
     BUDGET = "budget"
     """A `budget_tokens`; G 2.5 `thinkingBudget`."""
     LEVEL = "level"

@@ -305,7 +305,7 @@ def _with_parts(message: ir.Message, parts: tuple[ir.Part, ...]) -> ir.Message:
 
 
 def merge_roles(messages: tuple[ir.Message, ...]) -> tuple[ir.Message, ...]:
-    """Join adjacent messages of one role (A, G); the first one's name, phase and path stay."""
+    """Join adjacent messages of one role (A, G); the first one's name and path stay."""
     out: list[ir.Message] = []
     run: list[ir.Message] = []
     for message in messages:

@@ -129,6 +129,7 @@ def test_only_local_servers_are_reached_without_tls(name: str) -> None:
         pytest.param("anthropic", "claude-opus-4-6", None, "sampling", SamplingSupport.FULL, id="RSN-22: 4.6 still takes sampling"),
         pytest.param("anthropic", "claude-opus-4-6", None, "anthropic_version", "2023-06-01", id="of the older version"),
         pytest.param("anthropic", "claude-opus-4-7", None, "sampling", SamplingSupport.NONE, id="RSN-22: 4.7 does not"),
+        pytest.param("anthropic", "claude-sonnet-5-5", None, "thinking_form", ThinkingForm.BETWEEN_TOOLS, id="off is between_tools"),
         pytest.param("anthropic", "claude-sonnet-5-5", None, "forced_tool_choice", False, id="5.5 refuses forced tools"),
         pytest.param("anthropic", "claude-sonnet-5", None, "forced_tool_choice", True, id="5 does not"),
         pytest.param("anthropic", "claude-fable-5-1", None, "always_thinks", True, id="Fable always thinks"),

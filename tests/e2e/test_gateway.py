@@ -279,3 +279,20 @@ def test_a_bad_configuration_stops_the_start_with_file_line_and_key(tmp_path: Pa
     message = str(caught.value)
     assert "llmgate.yaml:" in message
     assert "providers.x.kye" in message
+
+
+@pytest.mark.parametrize("upstream", ["claude", "chat"])
+@pytest.mark.parametrize(
+    ("mode", "wanted"), [("max_compat", 200), ("balanced", 400), ("strict", 400)]
+)
+def test_only_max_compat_does_without_the_version_of_an_anthropic_client(
+    gateway: Gateway, fake: FakeProvider, upstream: str, mode: str, wanted: int
+) -> None:
+    path, body = call("anthropic", f"{upstream}/m")
+    status, _headers, answer = gateway.post(path, body, {"x-llmgate-mode": mode})
+    assert status == wanted
+    if wanted == 200:
+        assert [seen.verdict for seen in fake.record] == ["accepted"]
+    else:
+        assert "anthropic-version" in error_of("anthropic", answer)["message"]
+        assert not fake.record

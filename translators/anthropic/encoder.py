@@ -150,7 +150,7 @@ class AnthropicEncoder:
             },
             "usage": {key: counts[key] for key in STREAM_KEYS if key in counts},
         }
-        details = stop_details(reason, event.explanation or self._refusal)
+        details = stop_details(reason, event.explanation or self._refusal, event.category)
         if details is not None:
             payload["delta"]["stop_details"] = details
         self._ended = True

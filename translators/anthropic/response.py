@@ -54,6 +54,12 @@ NO_CALLS: Final = "the provider announced tool calls but none could be read"
 # ----------------------------------------------------------------------------------------- reading
 
 
+CATEGORIES: Final = frozenset(
+    {"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"}
+)
+"""`stop_details.category`; typed clients read no other word."""
+
+
 def parse_response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
     """Read an upstream's whole answer; an error object inside a 200 is raised as that error (ERR-12)."""
     if body.get("type") == "error" or ("error" in body and "content" not in body):
@@ -79,6 +85,7 @@ def parse_response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Res
         finish_reason=reason,
         stop_sequence=stop_sequence if isinstance(stop_sequence, str) else None,
         explanation=explanation(body.get("stop_details")),
+        category=category(body.get("stop_details")),
         usage=parse_usage(wire_usage),
         service_tier=parse_tier(wire_usage),
         resume=resume_of(blocks, body.get("container")) if paused else None,
@@ -104,6 +111,12 @@ def explanation(details: Json) -> str | None:
     """The words of `stop_details`."""
     text = details.get("explanation") if isinstance(details, dict) else None
     return text if isinstance(text, str) and text else None
+
+
+def category(details: Json) -> str | None:
+    """The kind of refusal in `stop_details`."""
+    word = details.get("category") if isinstance(details, dict) else None
+    return word if isinstance(word, str) and word in CATEGORIES else None
 
 
 def _cut(call: ir.ToolCall) -> ir.ToolCall:
@@ -226,7 +239,7 @@ def render_response(response: ir.Response, writing: Writing, losses: Losses) -> 
         "content": content,
         "stop_reason": reason,
         "stop_sequence": response.stop_sequence if reason == "stop_sequence" else None,
-        "stop_details": stop_details(reason, response.explanation or refusal),
+        "stop_details": stop_details(reason, response.explanation or refusal, response.category),
         "usage": render_usage(response.usage, response.service_tier),
     }
 
@@ -254,11 +267,11 @@ def told_finish(reason: FinishReason, sequence: str | None) -> FinishReason:
     return FinishReason.STOP if unnamed else reason
 
 
-def stop_details(reason: str, words: str | None) -> JsonObject | None:
+def stop_details(reason: str, words: str | None, kind: str | None) -> JsonObject | None:
     """`stop_details`, which only a refusal has."""
     if reason != "refusal":
         return None
-    return {"type": "refusal", "category": None, "explanation": words or None}
+    return {"type": "refusal", "category": kind, "explanation": words or None}
 
 
 def _render_parts(response: ir.Response, writing: Writing, losses: Losses) -> list[JsonObject]:

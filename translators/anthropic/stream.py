@@ -17,6 +17,7 @@ from translators.anthropic.response import (
     CUT_REASONS,
     REASONS_IN,
     call_head,
+    category,
     explanation,
     finish_reason,
     other_parts,
@@ -128,6 +129,7 @@ class AnthropicDecoder(Decoder):
                 usage=self.usage,
                 stop_sequence=sequence if isinstance(sequence, str) else None,
                 explanation=explanation(delta.get("stop_details")),
+                category=category(delta.get("stop_details")),
                 service_tier=parse_tier(self._usage_wire),
             )
         )

@@ -28,6 +28,10 @@ EFFORTS: Final[Mapping[str, Level]] = {
     "max": Level.MAX,
 }
 _EFFORT_WORDS: Final[Mapping[Level, str]] = {level: word for word, level in EFFORTS.items()}
+_OFF: Final[Mapping[ThinkingForm | None, JsonObject]] = {
+    ThinkingForm.BETWEEN_TOOLS: {"type": "between_tools"},
+}
+"""What stands for `disabled` where that is not taken."""
 _DISPLAYS: Final[Mapping[str, bool]] = {"summarized": True, "omitted": False, "updates": True}
 
 
@@ -99,7 +103,7 @@ class Thinking:
     @property
     def on(self) -> bool:
         """Whether thinking is asked for."""
-        return self.field is not None and self.field["type"] != "disabled"
+        return self.field is not None and self.field["type"] in ("adaptive", "enabled")
 
     @property
     def manual(self) -> bool:
@@ -109,7 +113,7 @@ class Thinking:
     def drop(self, path: str, reason: str, losses: Losses, profile: ModelProfile) -> None:
         """Think no more in this request."""
         losses.give_up(Loss.VALUE, path, reason)
-        self.field = None if profile.always_thinks else {"type": "disabled"}
+        self.field = _off_field(profile.thinking_form, profile)
 
 
 def output_limit(request: ir.Request, profile: ModelProfile, losses: Losses) -> int:
@@ -153,6 +157,13 @@ def _display(thinking: Thinking, control: ir.ReasoningControl) -> None:
         thinking.field["display"] = "summarized" if control.summary else "omitted"
 
 
+def _off_field(form: ThinkingForm | None, profile: ModelProfile) -> JsonObject | None:
+    """The field that switches thinking off; None = it cannot be."""
+    if form in _OFF:
+        return dict(_OFF[form])
+    return None if profile.always_thinks else {"type": "disabled"}
+
+
 def _off(
     thinking: Thinking,
     control: ir.ReasoningControl,
@@ -160,8 +171,8 @@ def _off(
     form: ThinkingForm,
     losses: Losses,
 ) -> None:
-    if not profile.always_thinks:
-        thinking.field = {"type": "disabled"}
+    thinking.field = _off_field(form, profile)
+    if thinking.field is not None:
         return
     losses.give_up(
         Loss.VALUE, control.path, "the model always thinks; it does so as little as it can"
@@ -184,7 +195,7 @@ def _adaptive(
     form: ThinkingForm,
     losses: Losses,
 ) -> None:
-    wanted = form is ThinkingForm.ADAPTIVE
+    wanted = form is not ThinkingForm.EFFORT and control.level is not Level.MINIMAL
     if control.level is not None:
         thinking.effort = _effort(control.level, profile)
         if control.budget_tokens is not None:

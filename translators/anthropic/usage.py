@@ -32,13 +32,15 @@ def parse_usage(wire: Json) -> ir.Usage:
     fresh = _count(wire, "input_tokens")
     read = _count(wire, "cache_read_input_tokens")
     written = _count(wire, "cache_creation_input_tokens")
+    hour = _count(wire.get("cache_creation"), "ephemeral_1h_input_tokens")
     reported = [count for count in (fresh, read, written) if count is not None]
     return ir.Usage(
         input_tokens=sum(reported) if reported else None,
         output_tokens=_count(wire, "output_tokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        cache_write_long_tokens=_count(wire.get("cache_creation"), "ephemeral_1h_input_tokens"),
+        cache_write_long_tokens=hour,
+        cache_write_longest_tokens=None if hour is None else 0,
         reasoning_tokens=_count(wire.get("output_tokens_details"), "thinking_tokens"),
         web_searches=_count(wire.get("server_tool_use"), "web_search_requests"),
     )

@@ -95,6 +95,7 @@ class Encoder:
         self._running = b""  # the response object while it is in progress
         self._output: list[JsonObject] = []
         self._message_id: str | None = None
+        self._phase: str | None = None  # of the message that is open
         self._content: list[JsonObject] = []
         self._open = _Open(ir.Text(text=""))
         self._said = False
@@ -215,6 +216,9 @@ class Encoder:
     def _part_start(self, part: ir.Part) -> bytes:
         self._open = _Open(part)
         match part:
+            case ir.Text(phase=phase) if phase != self._phase:
+                frames, self._phase = self._close_message(COMPLETED), phase
+                return frames
             case ir.Text() | ir.Refusal() | ir.Reasoning():
                 return b""  # opened by its first text
             case ir.ToolCall():
@@ -278,7 +282,8 @@ class Encoder:
         frames = b""
         if self._message_id is None:
             self._message_id = self._writer.item_id("msg_", None, len(self._output))
-            frames = self._item_added(message_item(self._message_id, _IN_PROGRESS, []))
+            item = message_item(self._message_id, _IN_PROGRESS, [], self._phase)
+            frames = self._item_added(item)
         current.opened = True
         current.item_id = self._message_id
         current.index = len(self._content)
@@ -337,7 +342,7 @@ class Encoder:
     def _close_message(self, status: str) -> bytes:
         if self._message_id is None:
             return b""
-        item = message_item(self._message_id, status, self._content)
+        item = message_item(self._message_id, status, self._content, self._phase)
         self._message_id, self._content = None, []
         return self._item_done(item)
 

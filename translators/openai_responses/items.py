@@ -53,7 +53,6 @@ class ItemParser:
         self._seal = seal
         self._role: ir.Role | None = None
         self._parts: list[ir.Part] = []
-        self._phase: str | None = None
         self._path = ""
         self._seen: dict[str, list[JsonObject]] = {}
 
@@ -95,11 +94,10 @@ class ItemParser:
                 ir.Message(
                     role=self._role,
                     parts=tuple(self._parts),
-                    phase=self._phase,
                     path=self._path,
                 )
             )
-        self._role, self._parts, self._phase = None, [], None
+        self._role, self._parts = None, []
 
     def _message(self, role: ir.Role, parts: tuple[ir.Part, ...], path: str) -> None:
         self._flush()
@@ -119,10 +117,12 @@ class ItemParser:
         phase = item.optional_text("phase")
         if self._role is role and self._parts and isinstance(self._parts[-1], ir.Text | ir.Refusal):
             self._flush()  # two message items in a row: their texts do not run together
+        if phase is not None:
+            path = item.at("phase")
+            self.unshared.append(ir.Unshared(path=path, loss=Loss.TELEMETRY, value=phase))
         for part in parts:
-            self._add(role, _as_item(part), item.path)
-        if self._phase is None and parts:
-            self._phase = phase
+            said = replace(part, phase=phase) if isinstance(part, ir.Text) else part
+            self._add(role, _as_item(said), item.path)
 
     def _on_reasoning(self, _kind: str, item: Fields) -> None:
         reasoning = parse_reasoning(item.raw, item.path, self._seal)

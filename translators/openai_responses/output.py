@@ -51,7 +51,7 @@ def parse_item(item: JsonObject, reading: Reading) -> list[ir.Part]:
         )
     match kind:
         case "message":
-            return parse_message_content(item.get("content"))
+            return parse_message_content(item.get("content"), parse_phase(item))
         case "reasoning":
             reasoning = parse_reasoning(item, reading)
             return [reasoning] if reasoning.text or reasoning.state else []
@@ -67,17 +67,23 @@ def parse_item(item: JsonObject, reading: Reading) -> list[ir.Part]:
             return [parse_foreign(kind, item, "")]
 
 
-def parse_message_content(content: Json) -> list[ir.Part]:
+def parse_phase(item: JsonObject) -> str | None:
+    """What a message is said for; typed clients read no words but the documented ones."""
+    phase = item.get("phase")
+    return phase if phase in ("commentary", "final_answer") else None
+
+
+def parse_message_content(content: Json, phase: str | None = None) -> list[ir.Part]:
     """The text and refusal parts of a message item; empty ones are left out."""
     if isinstance(content, str):
-        return [ir.Text(text=content)] if content else []
+        return [ir.Text(text=content, phase=phase)] if content else []
     parts: list[ir.Part] = []
     for piece in content or []:
         match piece.get("type"):
             case "output_text" | "text":
                 if text := _text_of(piece, "text"):
                     citations = parse_annotations(piece.get("annotations") or [])
-                    parts.append(ir.Text(text=text, citations=citations))
+                    parts.append(ir.Text(text=text, citations=citations, phase=phase))
             case "refusal":
                 if text := _text_of(piece, "refusal"):
                     parts.append(ir.Refusal(text=text))
@@ -172,15 +178,18 @@ def refusal_part(text: str) -> JsonObject:
     return {"type": "refusal", "refusal": text}
 
 
-def message_item(item_id: str, status: str, content: list[JsonObject]) -> JsonObject:
+def message_item(
+    item_id: str, status: str, content: list[JsonObject], phase: str | None = None
+) -> JsonObject:
     """A message of the assistant."""
-    return {
+    item: JsonObject = {
         "id": item_id,
         "type": "message",
         "status": status,
         "role": "assistant",
         "content": content,
     }
+    return item if phase is None else {**item, "phase": phase}
 
 
 def reasoning_item(item_id: str, text: str, encrypted: str | None) -> JsonObject:
@@ -387,17 +396,21 @@ class ItemWriter:
         """All items of an answer; `last_status` is that of its last message."""
         output: list[JsonObject] = []
         content: list[JsonObject] = []
+        phase: str | None = None
 
         def flush(status: str) -> None:
             if content:
                 item_id = self.item_id("msg_", None, len(output))
-                output.append(message_item(item_id, status, content[:]))
+                output.append(message_item(item_id, status, content[:], phase))
                 content.clear()
 
         for part in parts:
             match part:
                 case ir.Text():
                     if part.text:
+                        if part.phase != phase:
+                            flush(COMPLETED)
+                            phase = part.phase
                         content.append(
                             text_part(part.text, self.annotations(part.citations, part.text))
                         )

@@ -178,12 +178,20 @@ def render_usage(usage: ir.Usage) -> JsonObject | None:
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
     inputs, outputs = usage.input_tokens or 0, usage.output_tokens or 0
+    written, longest = usage.cache_write_tokens or 0, usage.cache_write_longest_tokens
+    details: JsonObject = {
+        "cached_tokens": usage.cache_read_tokens or 0,
+        "cache_write_tokens": written,
+    }
+    if longest is not None:
+        shorter = max(0, written - longest)
+        details["cache_write_tokens_details"] = {
+            "ttl_30m_tokens": shorter,
+            "ttl_12h_tokens": longest,
+        }
     return {
         "input_tokens": inputs,
-        "input_tokens_details": {
-            "cached_tokens": usage.cache_read_tokens or 0,
-            "cache_write_tokens": usage.cache_write_tokens or 0,
-        },
+        "input_tokens_details": details,
         "output_tokens": outputs,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": inputs + outputs,
@@ -201,12 +209,14 @@ def parse_usage(response: Json) -> ir.Usage:
     inputs = _object(usage.get("input_tokens_details"))
     outputs = _object(usage.get("output_tokens_details"))
     split = _object(inputs.get("cache_write_tokens_details"))
+    longest = _count(split.get("ttl_12h_tokens"))
     return ir.Usage(
         input_tokens=_count(usage.get("input_tokens")),
         output_tokens=_count(usage.get("output_tokens")),
         cache_read_tokens=_count(inputs.get("cached_tokens")),
         cache_write_tokens=_count(inputs.get("cache_write_tokens")),
-        cache_write_long_tokens=_count(split.get("ttl_12h_tokens")),
+        cache_write_long_tokens=longest,
+        cache_write_longest_tokens=longest,
         reasoning_tokens=_count(outputs.get("reasoning_tokens")),
         web_searches=_count(_object(tool_usage.get("web_search")).get("num_requests")),
     )

@@ -26,6 +26,7 @@ from translators.openai_responses.output import (
     parse_call,
     parse_item,
     parse_logprobs,
+    parse_phase,
     parse_state,
 )
 from translators.openai_responses.response import finish_reason
@@ -50,6 +51,7 @@ class _Item:
         "key",
         "kind",
         "parts",
+        "phase",
         "source",
         "summary_index",
         "texts",
@@ -58,6 +60,7 @@ class _Item:
     def __init__(self, key: int, kind: str) -> None:
         self.key = key
         self.kind = kind
+        self.phase: str | None = None  # of a message
         self.done = False
         self.call: ir.ToolCall | None = None  # once its name is known
         self.chars = 0  # of a call's arguments or a reasoning's text that went out
@@ -194,6 +197,7 @@ class ResponsesDecoder(Decoder):
         )
         if isinstance(item.get("id"), str):
             self._by_id[item["id"]] = state
+        state.phase = parse_phase(item)
         if state.kind in CALL_TYPES:
             self._open_call(state, item)
 
@@ -234,8 +238,9 @@ class ResponsesDecoder(Decoder):
             key = (state.key, what, index)
             state.parts[index] = key
             state.texts[index] = 0
-            part: ir.Part = ir.Refusal(text="") if what == _REFUSAL else ir.Text(text="")
-            self.parts.start(key, part)
+            refused = what == _REFUSAL
+            text = ir.Text(text="", phase=state.phase)
+            self.parts.start(key, ir.Refusal(text="") if refused else text)
         return state, key
 
     def _text_delta(self, payload: JsonObject) -> None:

@@ -107,6 +107,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     return Rendered(body=body, reading=reading)
 
 
+_ITEM_PATH: Final = re.compile(r"input\[\d+\]\.")
 _BODY_PATH: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
 
 
@@ -117,6 +118,8 @@ def _own_fields(request: ir.Request, losses: Losses) -> list[ir.Unshared]:
     """
     kept: list[ir.Unshared] = []
     for unshared in request.unshared:
+        if request.protocol == PROTOCOL and _ITEM_PATH.match(unshared.path) and unshared.value:
+            continue  # a property of an item, which is written with it
         placed = _BODY_PATH.fullmatch(unshared.path) and unshared.loss is not Loss.TELEMETRY
         if request.protocol == PROTOCOL and placed and unshared.value is not None:
             kept.append(unshared)
@@ -407,7 +410,7 @@ class _InputWriter:
             if texts:
                 yield from reasoning
                 reasoning = []
-                yield _assistant_item(texts, message.phase)
+                yield _assistant_item(texts)
                 texts = []
             if isinstance(part, ir.Reasoning):
                 item = self._reasoning_item(part, in_loop=in_loop)
@@ -420,7 +423,7 @@ class _InputWriter:
                 yield item
         if texts:
             yield from reasoning
-            yield _assistant_item(texts, message.phase)
+            yield _assistant_item(texts)
         elif reasoning:
             # Refused upstream without the item that it led to (pitfalls RSN-08).
             self._losses.give_up(
@@ -543,7 +546,8 @@ def _item(role: str, content: list[JsonObject]) -> JsonObject:
     return {"type": "message", "role": role, "content": content}
 
 
-def _assistant_item(texts: list[ir.Text | ir.Refusal], phase: str | None) -> JsonObject:
+def _assistant_item(texts: list[ir.Text | ir.Refusal]) -> JsonObject:
+    phase = next((part.phase for part in texts if isinstance(part, ir.Text)), None)
     item: JsonObject = {"type": "message", "role": "assistant"}
     if len(texts) == 1 and isinstance(texts[0], ir.Text):
         item["content"] = texts[0].text

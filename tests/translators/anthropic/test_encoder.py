@@ -283,6 +283,15 @@ def test_the_message_is_named_after_the_upstreams():
             },
             id="REF-03 a filter",
         ),
+        pytest.param(
+            ir.Finish(reason=FinishReason.CONTENT_FILTER, usage=USAGE, category="bio"),
+            {
+                "stop_reason": "refusal",
+                "stop_sequence": None,
+                "stop_details": {"type": "refusal", "category": "bio", "explanation": None},
+            },
+            id="REF-03 a filter of a kind",
+        ),
     ],
 )
 def test_endings(finish, delta):

@@ -550,7 +550,21 @@ def test_thinking_yields_in_a_tool_loop_without_its_thinking():
             id="adaptive, not shown",
         ),
         pytest.param(
-            ir.ReasoningControl(level=Level.MINIMAL), {}, {"type": "adaptive"}, "low", id="minimal"
+            ir.ReasoningControl(level=Level.MINIMAL), {}, None, "low", id="minimal is no thinking"
+        ),
+        pytest.param(
+            ir.ReasoningControl(level=Level.OFF),
+            {"thinking_form": ThinkingForm.BETWEEN_TOOLS, "always_thinks": True},
+            {"type": "between_tools"},
+            None,
+            id="off, as far as it goes",
+        ),
+        pytest.param(
+            ir.ReasoningControl(level=Level.HIGH),
+            {"thinking_form": ThinkingForm.BETWEEN_TOOLS},
+            {"type": "adaptive"},
+            "high",
+            id="on, where off is between_tools",
         ),
         pytest.param(
             ir.ReasoningControl(level=Level.MAX),

@@ -73,6 +73,7 @@ def test_use_02_the_hub_counts_cached_input():
         cache_read_tokens=1024,
         cache_write_tokens=128,
         cache_write_long_tokens=0,
+        cache_write_longest_tokens=0,
         reasoning_tokens=64,
         web_searches=0,
     )
@@ -82,6 +83,9 @@ def test_a_refusal_tells_why():
     response = parse(REFUSED)
     assert response.finish_reason is FinishReason.CONTENT_FILTER
     assert response.explanation == "This request was declined."
+    assert response.category == "cyber"
+    body, _ = render(response)
+    assert body["stop_details"] == REFUSED["stop_details"]
     assert response.parts == (ir.Text(text="Partial"),)
 
 

@@ -102,7 +102,8 @@ def test_two_message_items_in_a_row_stay_two_messages() -> None:
         {"role": "assistant", "content": "Looking.", "phase": "commentary"},
         {"role": "assistant", "content": "Done.", "phase": "final_answer"},
     )
-    assert (first.phase, second.phase) == ("commentary", "final_answer")
+    assert first.parts == (ir.Text(text="Looking.", phase="commentary"),)
+    assert second.parts == (ir.Text(text="Done.", phase="final_answer"),)
 
 
 def test_calls_and_outputs() -> None:

@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 from openai.types.responses import Response
 
-from tests.translators.openai_responses.support import CAPTURES, EXAMPLES, READING, writing
+from tests.translators.openai_responses.support import (
+    CAPTURES,
+    EXAMPLES,
+    READING,
+    encode,
+    payloads,
+    writing,
+)
 from translators import ir
 from translators.errors import ErrorKind, GatewayError
+from translators.fold import unfold
 from translators.losses import Losses, Mode, Side
 from translators.openai_responses import TRANSLATOR
 
@@ -61,7 +69,7 @@ def test_the_response_of_the_reference() -> None:
         model="gpt-6-sol",
         parts=(
             ir.Reasoning(text="Check the weather.", state=state, item_id="rs_1"),
-            ir.Text(text="Oslo is 4 C.", citations=(citation,)),
+            ir.Text(text="Oslo is 4 C.", citations=(citation,), phase="final_answer"),
         ),
         finish_reason=ir.FinishReason.STOP,
         created_s=1794000000,
@@ -71,6 +79,7 @@ def test_the_response_of_the_reference() -> None:
             cache_read_tokens=1024,
             cache_write_tokens=128,
             cache_write_long_tokens=0,
+            cache_write_longest_tokens=0,
             reasoning_tokens=64,
         ),
         service_tier="default",
@@ -78,9 +87,33 @@ def test_the_response_of_the_reference() -> None:
     written = write(response)
     assert written["output"][0] == example["output"][0]
     assert written["output"][1]["content"] == example["output"][1]["content"]
-    for item in written["usage"].items():
-        if item[0] != "input_tokens_details":
-            assert item in example["usage"].items()
+    assert written["output"][1]["phase"] == "final_answer"
+    for name, value in written["usage"].items():
+        told = example["usage"][name]
+        assert value == ({key: told[key] for key in value} if isinstance(value, dict) else told)
+
+
+def test_messages_of_several_phases_stay_apart() -> None:
+    said = [
+        {
+            "id": f"msg_{place}",
+            "type": "message",
+            "role": "assistant",
+            "status": "completed",
+            "phase": phase,
+            "content": [{"type": "output_text", "text": phase, "annotations": []}],
+        }
+        for place, phase in enumerate(("commentary", "final_answer"))
+    ]
+    response = read(answer(*said))
+    for output in (
+        write(response)["output"],
+        payloads(encode(unfold(response)))[-1]["response"]["output"],
+    ):
+        assert [(item["phase"], item["content"][0]["text"]) for item in output] == [
+            ("commentary", "commentary"),
+            ("final_answer", "final_answer"),
+        ]
 
 
 @pytest.mark.parametrize("item", EXAMPLES["output_item"][0], ids=lambda item: item["type"])

@@ -326,7 +326,7 @@ def test_tool_11_illegal_names_are_renamed_everywhere() -> None:
 
 
 def test_phase_and_refusals_stay() -> None:
-    said = ir.Message(role=ir.Role.ASSISTANT, parts=(ir.Text(text="x"),), phase="commentary")
+    said = ir.Message(role=ir.Role.ASSISTANT, parts=(ir.Text(text="x", phase="commentary"),))
     no = assistant(ir.Refusal(text="No."))
     items = items_of(user("a"), said, user("b"), no, user("c"))
     assert items[1] == {

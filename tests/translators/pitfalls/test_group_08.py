@@ -167,6 +167,24 @@ def test_use_12_the_two_prices_of_cache_writes_stay_apart() -> None:
     assert (found.cache_write_tokens, found.cache_write_long_tokens) == (30, 20)
     split = whole(A, A, answer_of(A, usage))["usage"]["cache_creation"]
     assert split == {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}
+    told = whole(A, R, answer_of(A, usage))["usage"]["input_tokens_details"]
+    assert told["cache_write_tokens_details"] == {"ttl_30m_tokens": 30, "ttl_12h_tokens": 0}
+
+
+def test_use_12_half_a_day_is_an_hour_elsewhere() -> None:
+    split = {"ttl_30m_tokens": 10, "ttl_12h_tokens": 20}
+    details = {"cached_tokens": 0, "cache_write_tokens": 30, "cache_write_tokens_details": split}
+    usage = {"input_tokens": 40, "output_tokens": 1, "input_tokens_details": details,
+             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 41}  # fmt: skip
+    answer = answer_of(R, usage)
+    assert whole(R, R, answer)["usage"]["input_tokens_details"] == details
+    assert whole(R, A, answer)["usage"]["cache_creation"] == {
+        "ephemeral_5m_input_tokens": 10,
+        "ephemeral_1h_input_tokens": 20,
+    }
+    assert "cache_write_tokens_details" not in str(
+        whole(G, R, answer_of(G, {"promptTokenCount": 1}))
+    )
 
 
 def test_use_16_null_counts_are_not_reported() -> None:

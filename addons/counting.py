@@ -7,14 +7,13 @@ missing are fetched, by one background task at start; no request ever waits for 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 from collections.abc import Callable, Mapping
-from typing import Final, cast
+from typing import Final
 
 import tiktoken
 
+from addons.background import in_daemon
 from addons.exchange import Candidate, Exchange
 from translators import ir
 from translators.anthropic import counting as anthropic_counting
@@ -75,33 +74,6 @@ class Counting:
     async def count(self, request: ir.Request, protocol: str) -> int:
         """Tokens of a request at an upstream of a protocol, counted beside the event loop."""
         return await asyncio.to_thread(count_request, request, self.counter, protocol)
-
-
-async def in_daemon[T](work: Callable[[], T]) -> T:
-    """Run blocking work in a thread that nobody waits for at exit: a download may hang for minutes."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(cast("T", result))
-
-    def run() -> None:
-        result: T | None = None
-        failure: BaseException | None = None
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001 - handed to the one who waits
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="llmgate-encoding", daemon=True).start()
-    return await done
 
 
 class Characters:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Optional
@@ -15,10 +16,12 @@ from typing import Any, Final, Optional
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
+from addons.background import in_daemon
 from addons.client_key import ensure_secret, ensure_token
 from addons.home import home
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
+from config import capabilities
 from config import loader as config_loader
 from config.models import Config
 from config.problems import ConfigError
@@ -59,7 +62,7 @@ class ConfigWatcher:
         if not ours & updated:
             return
         try:
-            self._take(self._read())
+            self._take(self._reading()())
         except (ConfigError, GatewayError) as error:
             raise exceptions.OptionsError(str(error)) from error
 
@@ -80,10 +83,18 @@ class ConfigWatcher:
         named = getattr(ctx.options, f"{PREFIX}config", None)
         return Path(named) if named else None
 
-    def _read(self) -> Config:
+    def _reading(self) -> Callable[[], Config]:
+        """What reads the configuration as the options are now; it blocks, for secrets may come from commands."""
         given = {name: getattr(ctx.options, PREFIX + name, None) for name in setting_names()}
         options = {name: value for name, value in given.items() if value is not None}
-        return config_loader.load(self._path(), options=options)
+        path, found = self._path(), home() / capabilities.FILE
+
+        def read() -> Config:
+            config = config_loader.load(path, options=options)
+            findings = capabilities.by_place(capabilities.read_findings(found))
+            return config.with_findings(findings)
+
+        return read
 
     def _take(self, config: Config) -> None:
         if not config.client_keys:
@@ -95,7 +106,7 @@ class ConfigWatcher:
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
         stamps = {}
-        for file in config_loader.config_files(self._path()):
+        for file in (*config_loader.config_files(self._path()), home() / capabilities.FILE):
             try:
                 status = file.stat()
             except OSError:
@@ -110,12 +121,12 @@ class ConfigWatcher:
             if stamps == self._seen:
                 continue
             self._seen = stamps
-            self.reload()
+            await self.reload()
 
-    def reload(self) -> bool:
-        """Read the files again; False when they are wrong and the old configuration stays."""
+    async def reload(self) -> bool:
+        """Read the files again, beside the event loop; False when they are wrong and the old configuration stays."""
         try:
-            self._take(self._read())
+            self._take(await in_daemon(self._reading()))
         except (ConfigError, GatewayError) as error:
             self._configs.problem = str(error)
             log.warning("the changed configuration was refused, the old one stays: %s", error)

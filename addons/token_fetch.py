@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from addons.client_key import write_secret
 from addons.home import home
@@ -69,9 +69,16 @@ class Answer:
 
 
 class Caller:
-    """HTTP to issuers, past no proxy but the configured one. `proxy` None = the environment's."""
+    """HTTP in a thread, past no proxy but the configured one. `proxy` None = the environment's."""
 
-    def __init__(self, proxy: str | None = None, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        proxy: str | None = None,
+        ca_file: Path | None = None,
+        *,
+        limit_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self._limit_s = limit_s
         proxies: dict[str, str] | None = None if proxy is None else {}
         if proxy not in (None, "direct"):
             proxies = {"http": str(proxy), "https": str(proxy)}
@@ -95,7 +102,7 @@ class Caller:
         data = body.encode() if isinstance(body, str) else body
         request = urllib.request.Request(url, data, dict(headers or {}), method=method)  # noqa: S310
         request.add_header("User-agent", "llmgate")
-        limit_s = min(timeout or CALL_TIMEOUT_S, CALL_TIMEOUT_S)
+        limit_s = min(timeout or self._limit_s, self._limit_s)
         try:
             with self._opener.open(request, timeout=limit_s) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read(MAX_ANSWER_BYTES))
@@ -104,7 +111,7 @@ class Caller:
                 return Answer(error.code, dict(error.headers), error.read(MAX_ANSWER_BYTES))
         except (OSError, ValueError) as error:
             raise GatewayError(
-                ErrorKind.UNREACHABLE, f"no answer from the issuer of tokens ({_why(error)})"
+                ErrorKind.UNREACHABLE, f"no answer from {urlsplit(url).hostname} ({_why(error)})"
             ) from error
 
     def form(self, url: str, fields: Mapping[str, str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from addons.counting import in_daemon
+from addons.background import in_daemon
 from addons.exchange import now_s
 from addons.token_fetch import Caller, Token, fetch
 from config.providers import Credential, OAuth

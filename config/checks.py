@@ -21,6 +21,12 @@ from config.routing import CandidateConfig, RouteConfig, Tenant, When
 from config.runtime import MissingVariableError, build_provider
 
 KEYLESS: Final = (AuthStyle.NONE, AuthStyle.CLIENT)
+CREDENTIALS: Final[Mapping[str, str]] = {
+    "google": "`credential: {type: google_service_account, file: FILE}`, or `credential: {type: google_default}` "
+    "after `gcloud auth application-default login`",
+    "github_copilot": "`credential: {type: github_copilot, token: env:NAME}` with a GitHub token that Copilot accepts",
+}
+"""What presets without plain keys want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,8 @@ def _check_provider(entry: ProviderConfig, preset: Preset | None, path: KeyPath)
     has_key = entry.api_key is not None or entry.api_keys or entry.credential is not None
     if preset is not None and needs_key and not optional and not has_key:
         example = f"env:{preset.key_env}" if preset.key_env else "env:NAME"
-        yield Issue(path, "no key", f"`api_key: {example}`, `api_keys` or `credential`")
+        usual = f"`api_key: {example}`, `api_keys` or `credential`"
+        yield Issue(path, "no key", CREDENTIALS.get(preset.credential_type or "", usual))
     names = Counter(key.name for key in provider.keys)
     for index, key in enumerate(provider.keys):
         if names[key.name] > 1:

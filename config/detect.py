@@ -28,10 +28,10 @@ def guesses(key: str) -> tuple[Guess, ...]:
         if re.match(prefix.pattern, key)
     ]
     found.sort(key=lambda item: (-item[0], item[1]))
-    best = found[0][0] if found else 0
-    alone = sum(1 for item in found if item[0] == best) == 1
+    # A priority of 0 is that of patterns which say next to nothing.
+    alone = sum(1 for item in found if item[0] > 0) == 1
     return tuple(
-        Guess(name, preset.title, reason, sure=alone and priority == best and priority > 0)
+        Guess(name, preset.title, reason, sure=alone and priority > 0)
         for priority, name, preset, reason in found
     )
 

@@ -6,6 +6,7 @@ Look-ups that requests need are computed once and kept; nothing here reads files
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from ipaddress import ip_address
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, field_validator
 
+from config.capabilities import Findings
 from config.memo import keep
 from config.patterns import by_specificity, is_pattern, matches
 from config.payload import PayloadRule, could_apply
@@ -46,7 +48,7 @@ from config.settings import (
 )
 from config.status_policy import StatusPolicy
 from translators.losses import Mode
-from translators.profile import ModelProfile
+from translators.profile import DEFAULT_PROFILE, ModelProfile
 
 __all__ = [
     "ClientKey",
@@ -87,7 +89,7 @@ class Config(Tenant):
     namespaces: Mapping[Name, Tenant] = {}
     """Tenants under `/namespaces/<name>/…`, each with keys, providers, models and routes of its own."""
     proxy: ProxyUrl | None = Field(default=None, repr=False)
-    """The outbound proxy for all providers; absent = the environment's."""
+    """The outbound proxy for all providers, http or https; absent = none."""
     timeouts: Timeouts = Timeouts()
     """How long to wait."""
     retry: Retry = Retry()
@@ -134,6 +136,7 @@ class Config(Tenant):
     """Shares cooldowns, rate limits and sessions among replicas; absent = each for itself."""
 
     _sources: tuple[str, ...] = PrivateAttr(default=())
+    _findings: Findings = PrivateAttr(default_factory=dict)
     _profiles: dict[tuple[str, str, str], ModelProfile] = PrivateAttr(default_factory=dict)
     _models_found: dict[str, tuple[str, ModelConfig] | None] = PrivateAttr(default_factory=dict)
     _rules: dict[tuple[str, str, str], tuple[PayloadRule, ...]] = PrivateAttr(default_factory=dict)
@@ -156,6 +159,11 @@ class Config(Tenant):
     def with_sources(self, sources: Iterable[str]) -> Self:
         """Remember where it came from; for the loader."""
         self._sources = tuple(sources)
+        return self
+
+    def with_findings(self, findings: Findings) -> Self:
+        """Remember what probes found out about models; before the first look-up."""
+        self._findings = findings
         return self
 
     # -- where to listen
@@ -204,7 +212,9 @@ class Config(Tenant):
                     **{part: getattr(tenant, part) for part in Tenant.model_fields},
                     "namespaces": {},
                 }
-            ).with_sources(self._sources)
+            )
+            .with_sources(self._sources)
+            .with_findings(self._findings)
             for name, tenant in self.namespaces.items()
         }
 
@@ -256,15 +266,30 @@ class Config(Tenant):
             keep(self._profiles, key, profile)
         return profile
 
-    @staticmethod
-    def _merge_profile(provider: Provider, model: str, protocol: str | None) -> ModelProfile:
+    def _merge_profile(self, provider: Provider, model: str, protocol: str | None) -> ModelProfile:
         endpoint = next(
             (one for name, one in provider.endpoints.items() if name == protocol), provider.primary
         )
         infos = provider.infos(model)
         limits = [info.max_output_tokens for info in infos if info.max_output_tokens is not None]
         known = ProfilePatch({"max_output_tokens": limits[-1]} if limits else {})
-        return merge((known, *endpoint.profiles, *(info.profile for info in infos)))
+        profile = merge((known, *endpoint.profiles, *(info.profile for info in infos)))
+        return self._found_out(profile, provider, endpoint.base_url, model)
+
+    def _found_out(
+        self, profile: ModelProfile, provider: Provider, base_url: str, model: str
+    ) -> ModelProfile:
+        """The profile with what a probe knows better than a preset; what the user's own entry says stands."""
+        finding = self._findings.get((provider.name, base_url, model))
+        if finding is None or finding.images is None or finding.images == bool(profile.image_types):
+            return profile
+        entry = self.providers[provider.name]
+        own = [entry.profile, *(one.profile for one in entry.endpoints.values())]
+        own += [info.profile for name, info in entry.models.items() if matches(name, model)]
+        if any("image_types" in patch.values for patch in own):
+            return profile
+        types = DEFAULT_PROFILE.image_types if finding.images else frozenset()
+        return replace(profile, image_types=types)
 
     def prices(self, provider: str, model: str) -> Prices | None:
         """What the upstream's model costs: by the entry, else the preset, else the price table."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, TypeAdapter, model_validator
 
@@ -47,6 +47,8 @@ class Preset(ProviderFacts):
     """Its public documentation."""
     key_env: str = ""
     """The environment variable that messages suggest for the key."""
+    credential_type: Literal["google", "github_copilot"] | None = None
+    """What its users have instead of a plain key."""
     key_optional: bool = False
     """True for servers that usually want no key."""
     list_prices: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from scripts.llmgate import configuration, running, serving, status, translating
+from scripts.llmgate import configuration, providers, running, serving, status, translating
 from scripts.llmgate.connect import command as connecting
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
-for group in (serving, running, configuration, translating, status, connecting):
+for group in (serving, running, configuration, providers, translating, status, connecting):
     group.register(app)
 
 

@@ -1,0 +1,135 @@
+"""The real agent programs with the files that `llmgate connect` has written, in a home that looks lived in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from scripts.fake import FakeProvider
+from scripts.llmgate.__main__ import app
+from scripts.llmgate.launch import CLIENTS as PROGRAMS
+from tests.support import agents
+from tests.support.gateway import KEY, Gateway
+from tests.support.providers import PROVIDERS
+
+pytestmark = pytest.mark.clients
+
+CODEX = """\
+# Personal settings
+model = "gpt-5.4"   # the big one
+approval_policy = "on-request"
+
+[features]
+plugins = false
+
+[model_providers.azure]
+name = "Azure"
+base_url = "https://example.openai.azure.com/openai"
+env_key = "AZURE_OPENAI_API_KEY"
+"""
+CLAUDE = """\
+{
+\t"permissions": {
+\t\t"allow": ["Bash(npm run lint)"]
+\t},
+\t"env": {
+\t\t"ANTHROPIC_AUTH_TOKEN": "sk-of-the-user",
+\t\t"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"
+\t},
+\t"model": "opus"
+}
+"""
+GEMINI = """\
+{
+  // Chosen in the dialog
+  "security": {"auth": {"selectedType": "oauth-personal"}},
+  "telemetry": {"enabled": false},
+  "privacy": {"usageStatisticsEnabled": false},
+  "general": {"enableAutoUpdate": false} /* by hand */
+}
+"""
+OPENCODE = """\
+{
+  "$schema": "https://opencode.ai/config.json",
+  // the usual one
+  "model": "anthropic/claude-sonnet-4-5",
+  "autoupdate": false,
+  "share": "disabled",
+}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lived:
+    """What a home holds before, and how the program is made to stay at home."""
+
+    files: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+HOMES = {
+    "codex": Lived(files={".codex/config.toml": CODEX}),
+    "claude": Lived(
+        files={".claude/settings.json": CLAUDE},
+        environment={"DISABLE_AUTOUPDATER": "1", "DISABLE_TELEMETRY": "1"},
+    ),
+    "gemini": Lived(
+        files={".gemini/settings.json": GEMINI, ".gemini/.env": "# mine\nNO_COLOR=1\n"}
+    ),
+    "opencode": Lived(files={".config/opencode/opencode.jsonc": OPENCODE}),
+}
+
+
+def llmgate(*words: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with nothing in it, for the command line and, in an environment of its own, the program."""
+    path = tmp_path / "home"
+    path.mkdir()
+    for name in ("CODEX_HOME", "CLAUDE_CONFIG_DIR", "GEMINI_CLI_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(path))
+    monkeypatch.setenv("LLMGATE_HOME", str(tmp_path / "state"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream"),
+    [("codex", "chat"), ("claude", "responses"), ("gemini", "claude"), ("opencode", "gemini")],
+)
+def test_a_connected_program_gets_its_answer_through_the_gateway(
+    client: str, upstream: str, gateway: Gateway, fake: FakeProvider, home: Path
+) -> None:
+    lived = HOMES[client]
+    for name, text in lived.files.items():
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    fake.play("text", text="The answer is 42.")
+    model = f"{upstream}/test-model"
+    llmgate("connect", client, "--gateway", gateway.url, "--key", KEY, "--model", model)
+    connected = {name: (home / name).read_bytes() for name in lived.files}
+    work = home.parent / "work"
+    work.mkdir()
+    command = [str(agents.program(client)), *PROGRAMS[client].headless("What is the answer?")]
+    run = agents.run(command, work, {**lived.environment, **agents.EXTRA.get(client, {})})
+    requests = [(seen.path, seen.status, seen.reason) for seen in fake.record]
+    assert run.code == 0, (run, requests)
+    assert "The answer is 42." in run.out, run
+    assert {seen.protocol for seen in fake.record} == {PROVIDERS[upstream]}
+    assert all(seen.verdict == "accepted" for seen in fake.record), requests
+    left_alone = {name for name in lived.files if (home / name).read_bytes() == connected[name]}
+    llmgate("disconnect", client)
+    for name, text in lived.files.items():
+        if name in left_alone:
+            assert (home / name).read_text() == text
+        else:
+            assert gateway.url not in (home / name).read_text()

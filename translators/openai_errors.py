@@ -1,18 +1,19 @@
 """Errors in the envelope that both OpenAI protocols share: `{"error": {message, type, param, code}}`.
 
-Reads an upstream's error answer, whatever its body is, and writes ours. It must not know streams or events:
-how an error travels inside a stream is each protocol's own business.
+Reads an upstream's error, in all the shapes of the many servers that speak these protocols, also under status 200,
+and writes ours. It must not know streams or events: how an error travels inside a stream is each protocol's business.
 Reference: https://platform.openai.com/docs/guides/error-codes (read 2026-11-21)
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from translators.errors import ErrorKind, ErrorReply, GatewayError
 from translators.errortext import clean, find_message, is_context_overflow, message_of, read_body
-from translators.retry import header_delay, retry_headers, spoken_delay
+from translators.retry import header_delay, retry_headers, retry_info, spoken_delay
 from translators.wire import Json, JsonObject
 
 
@@ -59,131 +60,228 @@ _OWN_CODE: Final = frozenset(
 )
 """Kinds whose error may name a more exact code (`previous_response_not_found`)."""
 
-_BY_STATUS: Final[Mapping[int, ErrorKind]] = {
+_KINDS: Final[Mapping[int, ErrorKind]] = {
     400: ErrorKind.INVALID_REQUEST,
-    401: ErrorKind.AUTHENTICATION,
+    401: ErrorKind.UPSTREAM_REJECTED,
     402: ErrorKind.BILLING,
-    403: ErrorKind.PERMISSION,
+    403: ErrorKind.UPSTREAM_REJECTED,
     404: ErrorKind.NOT_FOUND,
     405: ErrorKind.METHOD_NOT_ALLOWED,
+    407: ErrorKind.UPSTREAM_REJECTED,
     408: ErrorKind.TIMEOUT,
     409: ErrorKind.CONFLICT,
     413: ErrorKind.TOO_LARGE,
     422: ErrorKind.UNPROCESSABLE,
     429: ErrorKind.RATE_LIMITED,
     499: ErrorKind.CANCELLED,
-    501: ErrorKind.NOT_FOUND,
-    502: ErrorKind.SERVER_ERROR,
+    501: ErrorKind.METHOD_NOT_ALLOWED,
     503: ErrorKind.OVERLOADED,
     504: ErrorKind.TIMEOUT,
+    522: ErrorKind.TIMEOUT,
+    524: ErrorKind.TIMEOUT,
     529: ErrorKind.OVERLOADED,
 }
+"""The kind of an upstream status; section 17 of the portability rules."""
 
-_BY_CODE: Final[Mapping[str, ErrorKind]] = {
-    "insufficient_quota": ErrorKind.BILLING,
+_SAID: Final[Mapping[str, ErrorKind]] = {
+    "authentication_error": ErrorKind.UPSTREAM_REJECTED,
     "billing_hard_limit_reached": ErrorKind.BILLING,
     "billing_not_active": ErrorKind.BILLING,
-    "usage_not_included": ErrorKind.BILLING,
-    "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,
-    "model_not_found": ErrorKind.NOT_FOUND,
-    "content_policy_violation": ErrorKind.CONTENT_POLICY,
+    "bio_policy": ErrorKind.CONTENT_POLICY,
     "content_filter": ErrorKind.CONTENT_POLICY,
-    "rate_limit_exceeded": ErrorKind.RATE_LIMITED,
-    "rate_limit_error": ErrorKind.RATE_LIMITED,
-    "server_is_overloaded": ErrorKind.OVERLOADED,
-    "slow_down": ErrorKind.OVERLOADED,
+    "content_policy_violation": ErrorKind.CONTENT_POLICY,
+    "context_length_exceeded": ErrorKind.CONTEXT_TOO_LONG,
+    "context_window_exceeded": ErrorKind.CONTEXT_TOO_LONG,
+    "cyber_policy": ErrorKind.CONTENT_POLICY,
+    "exceed_context_size_error": ErrorKind.CONTEXT_TOO_LONG,  # llama.cpp
+    "image_content_policy_violation": ErrorKind.CONTENT_POLICY,
+    "insufficient_balance": ErrorKind.BILLING,
+    "insufficient_quota": ErrorKind.BILLING,
+    "invalid_api_key": ErrorKind.UPSTREAM_REJECTED,
+    "invalid_prompt": ErrorKind.INVALID_REQUEST,
+    "misalignment_policy_violation": ErrorKind.CONTENT_POLICY,
+    "model_not_found": ErrorKind.NOT_FOUND,
+    "moderation": ErrorKind.CONTENT_POLICY,
     "overloaded": ErrorKind.OVERLOADED,
     "overloaded_error": ErrorKind.OVERLOADED,
-    "invalid_api_key": ErrorKind.AUTHENTICATION,
-    "authentication_error": ErrorKind.AUTHENTICATION,
-    "permission_error": ErrorKind.PERMISSION,
+    "permission_error": ErrorKind.UPSTREAM_REJECTED,
+    "rate_limit_error": ErrorKind.RATE_LIMITED,
+    "rate_limit_exceeded": ErrorKind.RATE_LIMITED,
+    "responsibleaipolicyviolation": ErrorKind.CONTENT_POLICY,  # Azure
+    "server_is_overloaded": ErrorKind.OVERLOADED,
+    "service_unavailable_error": ErrorKind.OVERLOADED,
+    "slow_down": ErrorKind.OVERLOADED,
     "timeout": ErrorKind.TIMEOUT,
-    "invalid_prompt": ErrorKind.INVALID_REQUEST,
-    "cyber_policy": ErrorKind.CONTENT_POLICY,
-    "bio_policy": ErrorKind.CONTENT_POLICY,
-    "misalignment_policy_violation": ErrorKind.CONTENT_POLICY,
-    "image_content_policy_violation": ErrorKind.CONTENT_POLICY,
+    "usage_not_included": ErrorKind.BILLING,
+}
+"""What an error's `code` or `type` says more exactly than the status."""
+
+_BROAD: Final[Mapping[str, ErrorKind]] = {
     "invalid_request_error": ErrorKind.INVALID_REQUEST,
     "server_error": ErrorKind.SERVER_ERROR,
 }
-"""`code`, else `type`, of an error object: asked before the status where it is more telling."""
+"""Types so broad that they only count where there is no status."""
 
-_STATUS_WINS: Final = frozenset({"invalid_request_error", "server_error"})
-"""Types so broad that a known status says more."""
+_SETTLED: Final = frozenset({401, 402, 503, 529})
+"""Statuses that say all, whatever the body's words are."""
+
+_NO_MONEY: Final = re.compile(
+    r"insufficient (?:account )?(?:balance|credits?|quota|funds)|exceeded your current quota"
+    r"|credit balance is too low|余额不足|account balance",
+    re.IGNORECASE,
+)
+_BAD_KEY: Final = re.compile(
+    r"(?:invalid|incorrect|missing|expired|no|bad)[^.]{0,20} (?:api[ _-]?key|credentials|token)"
+    r"|api[ _-]?key (?:not valid|is invalid|not found|expired)|API_KEY_INVALID|unauthori[sz]ed",
+    re.IGNORECASE,
+)
+
+_SIZE_STATUSES: Final = frozenset({400, 413, 422, 500})
+"""Under which servers report a prompt that is too long."""
+
+_WAITS: Final = frozenset({ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED, ErrorKind.BILLING})
+"""Kinds whose sentence may name a delay."""
+
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{2,63}")
+
+
+class _Body(NamedTuple):
+    """What an error object says about itself."""
+
+    words: tuple[str, ...]
+    """`code` and `type`, lower case."""
+    code: str | None
+    status: int | None
+    """A status written into the object: `code`, `status`, `status_code`."""
+    details: Json
+    param: str | None = None
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
-    """Read an error answer; never raises, whatever the body is."""
-    value = read_body(body)
-    detail = _detail(value)
+    """Read an upstream's error answer; never raises, whatever the body is. Header names are lower case."""
     message = message_of(body, f"the provider answered with status {status}")
-    delay = header_delay(headers)
-    return _error(detail, message, status, delay)
+    about = _about(read_body(body))
+    return _error(status, message, about, headers)
+
+
+def parse_failure(payload: Json) -> GatewayError | None:
+    """The failure inside an answer or stream event under status 200, None when there is none (ERR-12).
+
+    `{"error": …}`, `{"code": …, "msg": …}`, `{"base_resp": {"status_code": …}}`, `{"object": "error"}`, also in an array.
+    """
+    if isinstance(payload, list) and payload:
+        payload = payload[0]
+    if not isinstance(payload, dict) or not _is_failure(payload):
+        return None
+    return parse_error_object(payload)
 
 
 def parse_error_object(
     value: Json, default: str = "the provider reported an error"
 ) -> GatewayError:
-    """Read an error that arrived under HTTP 200: a stream event, or a failed answer's `error`."""
-    detail = _detail(value)
-    message = clean(find_message(value) or "") or default
-    status = detail.get("status") or detail.get("code")
-    return _error(detail, message, status if isinstance(status, int) else None, None)
+    """Read an error that arrived under HTTP 200 and is known to be one: a stream event, a failed answer's `error`."""
+    about = _about(value)
+    return _error(about.status or 0, clean(find_message(value) or "") or default, about, {})
 
 
-def _detail(value: Json) -> JsonObject:
-    inner = value.get("error") if isinstance(value, dict) else None
-    if isinstance(inner, dict):
-        return inner
-    return value if isinstance(value, dict) else {}
+def _is_failure(payload: JsonObject) -> bool:
+    if payload.get("error"):
+        return True
+    base = payload.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code") not in (0, None, "0"):
+        return True
+    if payload.get("choices"):
+        return False
+    if "error" in (payload.get("object"), payload.get("type"), payload.get("status")):
+        return True
+    code = payload.get("code", payload.get("status_code"))
+    said = payload.get("msg") or payload.get("message") or payload.get("detail")
+    return bool(said) and code not in (None, 0, "0", 200, "200")
 
 
-def _error(
-    detail: JsonObject, message: str, status: int | None, delay: float | None
-) -> GatewayError:
-    code = detail.get("code")
-    param = detail.get("param")
-    kind = _kind(detail, status, message)
-    return GatewayError(
-        kind,
-        message,
-        path=param if isinstance(param, str) and param else None,
-        code=code if isinstance(code, str) and code else None,
-        retry_after_s=delay if delay is not None else _spoken(kind, message),
-        upstream_status=status,
+def _about(payload: Json) -> _Body:
+    """The code, type and status of an error object, however deep it is wrapped."""
+    if not isinstance(payload, dict):
+        return _Body((), None, None, None)
+    inner = payload
+    for key in ("error", "errors", "detail", "base_resp", "response"):
+        nested = inner.get(key)
+        if isinstance(nested, list) and nested:
+            nested = nested[0]
+        if isinstance(nested, dict):
+            inner = nested
+            break
+    code, kind = inner.get("code"), inner.get("type")
+    words = tuple(word.lower() for word in (code, kind) if isinstance(word, str))
+    named = code if isinstance(code, str) and _CODE.fullmatch(code) else None
+    param = inner.get("param")
+    return _Body(
+        words,
+        named,
+        _status_in(inner),
+        inner.get("details"),
+        param if isinstance(param, str) and param else None,
     )
 
 
-def _spoken(kind: ErrorKind, message: str) -> float | None:
-    waits = kind in (ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED, ErrorKind.BILLING)
-    return spoken_delay(message) if waits else None
+def _status_in(inner: JsonObject) -> int | None:
+    for key in ("code", "status", "status_code", "http_code"):
+        value = inner.get(key)
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)
+        if isinstance(value, int) and 400 <= value < 600:
+            return value
+    return None
 
 
-def _kind(detail: JsonObject, status: int | None, message: str) -> ErrorKind:
-    words = [word for word in (detail.get("code"), detail.get("type")) if isinstance(word, str)]
-    by_status = _of_status(status)
-    for word in words:
-        kind = _BY_CODE.get(word)
-        if kind is not None and not (word in _STATUS_WINS and by_status is not None):
-            return _refined(kind, message)
-    return _refined(by_status or ErrorKind.SERVER_ERROR, message)
+def _error(status: int, message: str, about: _Body, headers: Mapping[str, str]) -> GatewayError:
+    kind = _kind(status, message, about)
+    delay = header_delay(headers)
+    if delay is None:
+        delay = retry_info(about.details)
+    if delay is None and kind in _WAITS:
+        delay = spoken_delay(message)
+    return GatewayError(
+        kind,
+        message,
+        path=about.param,
+        code=about.code,
+        retry_after_s=delay,
+        upstream_status=status or None,
+    )
 
 
-def _of_status(status: int | None) -> ErrorKind | None:
-    if status is None or status < 400:
-        return None
-    known = _BY_STATUS.get(status)
-    if known is not None:
-        return known
-    return ErrorKind.INVALID_REQUEST if status < 500 else ErrorKind.SERVER_ERROR
+def _kind(status: int, message: str, about: _Body) -> ErrorKind:
+    """Status first, then the body's words, then its sentence."""
+    default = _KINDS.get(status, _by_class(status))
+    if status in _SETTLED:
+        return default
+    for word in about.words:
+        if word in _SAID:
+            return _refined(_SAID[word], message)
+    if (status in _SIZE_STATUSES or not status) and is_context_overflow(message):
+        return ErrorKind.CONTEXT_TOO_LONG
+    if status in (0, 400, 403, 429) and _NO_MONEY.search(message):
+        return ErrorKind.BILLING
+    if status in (0, 400) and _BAD_KEY.search(message):
+        return ErrorKind.UPSTREAM_REJECTED
+    if not status:
+        return next((_BROAD[word] for word in about.words if word in _BROAD), default)
+    return default
 
 
 def _refined(kind: ErrorKind, message: str) -> ErrorKind:
     """A bad request whose text says that the prompt does not fit is that kind of error."""
-    too_long = (ErrorKind.INVALID_REQUEST, ErrorKind.TOO_LARGE, ErrorKind.UNPROCESSABLE)
-    if kind in too_long and is_context_overflow(message):
-        return ErrorKind.CONTEXT_TOO_LONG
-    return kind
+    too_long = kind is ErrorKind.INVALID_REQUEST and is_context_overflow(message)
+    return ErrorKind.CONTEXT_TOO_LONG if too_long else kind
+
+
+def _by_class(status: int) -> ErrorKind:
+    if 400 <= status < 500:
+        return ErrorKind.INVALID_REQUEST
+    if status >= 500 or not status:
+        return ErrorKind.SERVER_ERROR
+    return ErrorKind.UPSTREAM_MALFORMED
 
 
 def error_object(error: GatewayError) -> JsonObject:

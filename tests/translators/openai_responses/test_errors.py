@@ -45,7 +45,7 @@ def test_a_more_exact_code_is_kept() -> None:
         (400, {}, b'{"error":{"message":"This model\'s maximum context length is 8 tokens"}}', ErrorKind.CONTEXT_TOO_LONG, "This model's maximum context length is 8 tokens"),
         (400, {}, b'{"error":{"message":"bad","type":"invalid_request_error","param":"input"}}', ErrorKind.INVALID_REQUEST, "bad"),
         (403, {}, b'{"error":{"message":"no model","code":"model_not_found"}}', ErrorKind.NOT_FOUND, "no model"),
-        (401, {}, b'{"error":{"message":"key","code":"invalid_api_key","type":"invalid_request_error"}}', ErrorKind.AUTHENTICATION, "key"),
+        (401, {}, b'{"error":{"message":"key","code":"invalid_api_key","type":"invalid_request_error"}}', ErrorKind.UPSTREAM_REJECTED, "key"),
         (404, {}, b'{"error":{"message":"x","type":"invalid_request_error","code":null}}', ErrorKind.NOT_FOUND, "x"),
         (500, {}, b"<html><title>Oops</title></html>", ErrorKind.SERVER_ERROR, "Oops"),
         (503, {}, b"busy", ErrorKind.OVERLOADED, "busy"),

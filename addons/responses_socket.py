@@ -195,6 +195,7 @@ class ResponsesSession:
     def closed(self) -> None:
         """See Session: the upstreams of running turns are left at once."""
         self._waiting.clear()
+        self._memory = Memory(0)
         for turn in self._active.values():
             self.socket.cancel(turn)
         self._active.clear()
@@ -249,12 +250,17 @@ class ResponsesSession:
             whole["input"] = [*items]
         turn = ResponsesTurn(self, asked.lane, items, size)
         turn.asked = body if kept is not None else None
-        content = dumps(whole)
-        turn.request = http.Request.make(
-            "POST", f"http://gateway{self._path}", content, self._headers
-        )
+        turn.request = self._request(whole)
         self._active[asked.lane] = turn
         self.socket.start(turn)
+
+    def _request(self, body: JsonObject) -> http.Request:
+        """The turn as a client would have sent it over HTTP."""
+        request = http.Request.make("POST", f"http://gateway{self._path}", dumps(body))
+        length = request.headers["content-length"]
+        request.headers = current(self._headers, body.get("client_metadata"))
+        request.headers["content-length"] = length
+        return request
 
     def _warm_up(
         self, lane: str | None, body: JsonObject, items: tuple[JsonObject, ...], size: int
@@ -372,6 +378,17 @@ class ResponsesTurn:
     def _blame(self) -> GatewayError | None:
         exchange = self._session.exchanges.get(self._flow) if self._flow is not None else None
         return exchange.error if exchange is not None else None
+
+
+def current(headers: http.Headers, metadata: object) -> http.Headers:
+    """The upgrade's headers with the values of this turn: Codex has no other place for them than the body."""
+    headers = headers.copy()
+    if isinstance(metadata, dict):
+        for name in [name for name in headers if name.lower().startswith("x-")]:
+            value = metadata.get(name.lower())
+            if isinstance(value, str) and value.isascii() and value.isprintable():
+                headers[name] = value
+    return headers
 
 
 def turn_headers(upgrade: http.Request) -> http.Headers:

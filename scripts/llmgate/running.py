@@ -153,7 +153,9 @@ def _tail(log: IO[bytes]) -> str:
 def is_healthy(url: str) -> bool:
     """Whether a gateway answers there."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=2)
+    secure = parts.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=2)
     try:
         connection.request("GET", "/health")
         response = connection.getresponse()

@@ -11,7 +11,6 @@ All of it is the owner's only: backups hold what clients' files hold, keys inclu
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -252,6 +251,8 @@ def _steps_in(raw: Sequence[str | list[str]]) -> Steps:
 @contextlib.contextmanager
 def locked(home: Path) -> Iterator[None]:
     """Hold the lock, so that two runs never edit at once."""
+    import fcntl  # not on Windows, where the other commands are to start nevertheless
+
     path = home / "connect" / "lock"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

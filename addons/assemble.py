@@ -15,6 +15,7 @@ from addons.engine import Engine
 from addons.exchange import Exchanges, now_s
 from addons.failover import Failover
 from addons.gate import Gate, Places
+from addons.joinchunks import JoinChunks
 from addons.joinwrites import JoinWrites
 from addons.keep import KeepCooldowns
 from addons.local import LocalPages
@@ -59,6 +60,7 @@ def assemble() -> list[object]:
         JoinWrites(),
         TypeChecks(),
         Collector(),
+        JoinChunks(engine),
         Pool(engine),
         Trust(),
         Admission(exchanges, configs),

@@ -84,6 +84,8 @@ class Engine:
         self.layers: WeakValueDictionary[str, GatewayLayer] = WeakValueDictionary()
         """By the id of the client connection."""
         self.pool: Pool | None = None
+        self.join_chunks: Callable[[layer.Layer | None], None] = lambda top: None
+        """Have an upstream's chunked body come in larger pieces. What `JoinChunks` offers."""
         self.begin_hook: Callable[[commands.StartHook], bool] = lambda hook: False
         """Run a hook at once; False = mitmproxy has to run it, or its rest. What `Dispatch` offers."""
         self._used: WeakSet[Server] = WeakSet()

@@ -12,7 +12,8 @@ before the gateway serves anything; whoever raises the mitmproxy version starts 
                   request_body_buf, response_body_buf, _paused
     commands      GetHttpConnection(+Completed), RegisterHttpConnection, SendHttp, DropStream, RequestWakeup,
                   StartHook, CloseConnection; the request and response events, ErrorCode
-    Http1Server, Http1Client    stream_id, buf, state, read_headers
+    Http1Server, Http1Client    stream_id, buf, state, read_headers; the client's body_reader (joinchunks.py)
+    layer.Layer   debug
     Http2Client   stream_queue, streams, our_stream_id, their_stream_id, h2_conn
     handlers      proxyserver.connections[client id]: server_event, drain_writers, max_conns
 """
@@ -23,6 +24,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from h2.connection import ConnectionState as H2State
+from h11._readers import ChunkedReader
 from mitmproxy import ctx
 from mitmproxy.connection import Client
 from mitmproxy.proxy import layer
@@ -98,6 +100,7 @@ __all__ = [
     "WebsocketEndHook",
     "WebsocketMessageHook",
     "WebsocketStartHook",
+    "chunked_client",
     "forget_stream",
     "handler_of",
     "http_client",
@@ -172,6 +175,14 @@ def is_usable(top: layer.Layer | None) -> bool:
 
 def _is_open(http: Http2Client) -> bool:
     return http.h2_conn.state_machine.state is not H2State.CLOSED
+
+
+def chunked_client(top: layer.Layer | None) -> Http1Client | None:
+    """The HTTP/1.1 layer of an upstream connection if it is reading a chunked body with h11's own reader."""
+    http = http_client(top)
+    if isinstance(http, Http1Client) and type(getattr(http, "body_reader", None)) is ChunkedReader:
+        return http
+    return None
 
 
 def forget_stream(top: layer.Layer | None, stream_id: int) -> bool:

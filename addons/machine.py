@@ -314,6 +314,8 @@ class GatewayStream(ClientSide):
         yield from self._fail(attempt, Cause.STATUS, f"HTTP {response.status_code}")
 
     def _on_peek(self, event: ResponseData) -> Commands[None]:
+        if not self._held:
+            self.engine.join_chunks(self.parent.connections.get(self.context.server))
         self._hold(event.data)
         attempt = self._current()
         if self._held_bytes > attempt.max_peek_bytes:

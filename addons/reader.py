@@ -1,6 +1,6 @@
 """Read the request's body: content encoding undone, JSON parsed once, model and stream known.
 
-An upgrade to a WebSocket, which Codex tries first, is refused here: on 426 Codex goes on over HTTP for its session.
+An upgrade to a WebSocket that nobody has accepted is refused here: on 426 Codex goes on over HTTP for its session.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def no_generation_by_get(request: http.Request) -> GatewayError:
     if request.headers.get("upgrade", "").lower() == "websocket":
         return GatewayError(
             ErrorKind.METHOD_NOT_ALLOWED,
-            "the gateway has no WebSocket transport; send the request with POST",
+            "the WebSocket transport is switched off (websocket.enabled); use POST",
             status=426,
         )
     return GatewayError(ErrorKind.METHOD_NOT_ALLOWED, "GET is not possible here; use POST")

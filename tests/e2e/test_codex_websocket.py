@@ -25,8 +25,9 @@ def codex(gateway: Gateway, model: str, work: Path) -> agents.Run:
     )
     write_files(setup, home)
     config = home / "config.toml"
-    text = config.read_text().replace("supports_websockets = false", "")
-    config.write_text(text + "supports_websockets = true\n")
+    text = config.read_text()
+    assert "supports_websockets = false" in text
+    config.write_text(text.replace("supports_websockets = false", "supports_websockets = true"))
     words = known.headless("Do the task please.")
     return agents.run([str(agents.program("codex")), *words], work, dict(setup.environment))
 

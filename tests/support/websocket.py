@@ -47,7 +47,9 @@ class Socket:
         """The final response object of one turn, which is also what its events say."""
         self.create(model, said, **fields)
         events = self.answer()
-        assert [e["type"] for e in events[:2]] == ["response.created", "response.in_progress"], events
+        assert [e["type"] for e in events[:2]] == ["response.created", "response.in_progress"], (
+            events
+        )
         assert [e["sequence_number"] for e in events] == list(range(len(events)))
         last = events[-1]
         assert last["type"] in ("response.completed", "response.incomplete"), last

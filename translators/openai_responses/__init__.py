@@ -4,10 +4,11 @@ A conversation is a flat list of items (messages, reasoning, calls, outputs, hos
 `instructions` or developer messages. Calls and outputs pair by `call_id`; reasoning travels as an item whose
 `encrypted_content` only its maker can read. A stream is a numbered chain of events in which items and parts are
 opened and closed, and whose terminal event repeats the whole response.
-Codex is the most important client: freeform tools, namespaces, `additional_tools` items, retries by error code.
+Codex is the most important client: freeform tools, namespaces, `additional_tools` items, retries by error code. Over a
+WebSocket (socket.py) the events are the same, in messages.
 
 Known gaps: no server-side state (`previous_response_id` must be resolved before parsing; conversations, prompt
-templates and background runs are refused), the WebSocket transport, audio events, the multi-agent beta.
+templates and background runs are refused), steering over a WebSocket, audio events, the multi-agent beta.
 Reference: https://platform.openai.com/docs/api-reference/responses (read 2026-11-21)
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -125,6 +125,26 @@ class Admin:
                 ErrorKind.INVALID_REQUEST, "expected an object with `provider` and `key` as text"
             )
         return {"reset": self._picker.cooldowns.reset(*names)}
+
+    def dump_bans(self) -> list[dict[str, Any]]:
+        """Addresses with wrong keys, for the next process: how many, and how long ago the last one was."""
+        now = self._clock()
+        return [
+            {"address": address, "failures": failures, "since_s": now - since}
+            for address, (failures, since) in self._failures.items()
+        ]
+
+    def restore_bans(self, saved: Iterable[dict[str, Any]], passed_s: float) -> None:
+        """Take up what `dump_bans` gave `passed_s` ago; damaged entries are left out."""
+        for one in saved:
+            try:
+                since_s = float(one["since_s"]) + passed_s
+                found = (int(one["failures"]), self._clock() - since_s)
+                self._failures[str(one["address"])] = found
+            except (KeyError, TypeError, ValueError):
+                continue
+            if len(self._failures) > MAX_BANS:
+                self._failures.popitem(last=False)
 
     def refuse(self, flow: http.HTTPFlow, error: GatewayError) -> None:
         """Answer with an error."""

@@ -9,6 +9,7 @@ from addons.admission import Admission
 from addons.attempts import AttemptRecorder
 from addons.budgets import Ledger
 from addons.collector import Collector
+from addons.cooldown import Cooldowns
 from addons.credentials import Credentials
 from addons.dispatch import Dispatch
 from addons.engine import Engine
@@ -17,7 +18,7 @@ from addons.failover import Failover
 from addons.gate import Gate, Places
 from addons.joinchunks import JoinChunks
 from addons.joinwrites import JoinWrites
-from addons.keep import KeepCooldowns
+from addons.keep import KeepState, Part
 from addons.local import LocalPages
 from addons.picker import Picker
 from addons.pool import Pool
@@ -44,6 +45,7 @@ def assemble() -> list[object]:
     picker = Picker()
     ledger, places, settler = Ledger(now_s, time.time), Places(), Settler(configs)
     gate = Gate(exchanges, ledger, places, now_s)
+    admin = Admin(exchanges, picker, ledger, places, now_s)
     settler.watchers.append(gate.settled)
     dispatch = Dispatch(lambda args: engine.note_failed_hook(args))
     side = Side(exchanges, configs, translate)
@@ -55,7 +57,7 @@ def assemble() -> list[object]:
     return [
         dispatch,
         ConfigWatcher(configs, translate),
-        KeepCooldowns(configs, picker.cooldowns, time.time),
+        KeepState(configs, kept(picker.cooldowns, ledger, admin), time.time),
         engine,
         JoinWrites(),
         TypeChecks(),
@@ -64,7 +66,7 @@ def assemble() -> list[object]:
         Pool(engine),
         Trust(),
         Admission(exchanges, configs),
-        Admin(exchanges, picker, ledger, places, now_s),
+        admin,
         LocalPages(exchanges, configs, picker),
         ResponsesSockets(exchanges, engine),
         Reader(exchanges),
@@ -76,3 +78,29 @@ def assemble() -> list[object]:
         # After Failover, which knows what an attempt is about, and before users' scripts.
         AttemptRecorder(),
     ]
+
+
+def kept(cooldowns: Cooldowns, ledger: Ledger, admin: Admin) -> tuple[Part, ...]:
+    """What outlives the process."""
+    return (
+        Part(
+            name="cooldowns",
+            wanted=lambda config: config.cooldowns.persist,
+            dump=cooldowns.dump,
+            restore=lambda saved, passed_s, config: cooldowns.restore(
+                saved, passed_s, config.cooldowns.cap_s
+            ),
+        ),
+        Part(
+            name="spent",
+            wanted=lambda config: config.budgets.persist,
+            dump=ledger.dump,
+            restore=lambda saved, _passed_s, _config: ledger.restore(saved),
+        ),
+        Part(
+            name="bans",
+            wanted=lambda config: config.admin.enabled,
+            dump=admin.dump_bans,
+            restore=lambda saved, passed_s, _config: admin.restore_bans(saved, passed_s),
+        ),
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -214,6 +214,27 @@ class Ledger:
     def _turn(account: Account, today: dt.date) -> None:
         if account.day != today:
             account.day, account.spent_usd, account.warned = today, Decimal(0), False
+
+    # -- over restarts
+
+    def dump(self) -> list[dict[str, Any]]:
+        """The money spent in the present day of each account."""
+        return [
+            {"who": name, "day": account.day.isoformat(), "spent_usd": str(account.spent_usd)}
+            for name, account in self._accounts.items()
+            if account.day is not None and account.spent_usd
+        ]
+
+    def restore(self, saved: Iterable[dict[str, Any]]) -> None:
+        """Take up what `dump` wrote; the first use on another day starts anew. Damaged entries are left out."""
+        for one in saved:
+            try:
+                day, spent = dt.date.fromisoformat(one["day"]), Decimal(one["spent_usd"])
+                account = self._account(str(one["who"]))
+            except (ArithmeticError, KeyError, TypeError, ValueError):
+                continue
+            if spent.is_finite() and spent > 0:
+                account.day, account.spent_usd = day, spent
 
     def status(self) -> list[dict[str, Any]]:
         """What everyone has used, as JSON."""

@@ -137,6 +137,8 @@ class Budgets(Section):
     """Share of a budget at which a warning is logged."""
     timezone: str = "UTC"
     """Whose midnight starts a new day: an IANA name."""
+    persist: bool = True
+    """Keep what was spent today over restarts. Limits per minute start anew."""
 
     @model_validator(mode="after")
     def _zone(self) -> Self:

@@ -35,6 +35,7 @@ from addons.settle import Settler
 from addons.steps import Steps, begin
 from addons.translate import Outgoing, ReasoningTrail, Translate
 from addons.userhooks import UserHooks
+from config.providers import AuthStyle
 from translators import PROTOCOLS
 from translators.errors import ErrorKind, GatewayError
 from translators.fold import Folder
@@ -406,6 +407,21 @@ class Failover:
 
     def _shown(self, exchange: Exchange, error: GatewayError) -> GatewayError:
         """What the client may hear of an upstream's error."""
+        one = exchange.current
+        foreign = one is not None and one.candidate.protocol != exchange.endpoint.protocol
+        if foreign and error.upstream_status is not None:
+            error.path = None  # the provider's own field names say nothing to this client
+        if (
+            error.kind in _HIDDEN
+            and one is not None
+            and one.candidate.endpoint.auth is AuthStyle.CLIENT
+        ):
+            return GatewayError(
+                ErrorKind.AUTHENTICATION,
+                error.message,
+                provider=error.provider,
+                upstream_status=error.upstream_status,
+            )
         if error.kind in _HIDDEN:
             shown = GatewayError(
                 ErrorKind.UPSTREAM_REJECTED,

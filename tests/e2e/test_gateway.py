@@ -205,6 +205,17 @@ def test_the_providers_refusal_of_our_key_is_not_the_clients_401(fake: FakeProvi
     assert "sk-wrong-secret" not in message
 
 
+def test_the_providers_refusal_of_the_clients_own_key_is_a_401(fake: FakeProvider) -> None:
+    theirs = {**provider(fake, "openai_chat"), "auth": "client"}
+    del theirs["api_key"]
+    path, body = call("anthropic", "chat/m")
+    with Gateway({"providers": {"chat": theirs}, "retry": {"max_attempts": 1}}) as gate:
+        keys = {"x-llmgate-key": gate.key, "authorization": "Bearer sk-mine-and-wrong"}
+        status, _headers, answer = gate.post(path, body, {**VERSION, **keys})
+    assert status == 401
+    assert error_of("anthropic", answer)["type"] == "authentication_error"
+
+
 def test_an_alias_and_a_pattern(fake: FakeProvider) -> None:
     config = four_providers(fake, models={"fast": "chat/fake-text", "claude-*": "gemini/fake-text"})
     with Gateway(config) as gate:

@@ -314,8 +314,6 @@ class GatewayStream(ClientSide):
         yield from self._fail(attempt, Cause.STATUS, f"HTTP {response.status_code}")
 
     def _on_peek(self, event: ResponseData) -> Commands[None]:
-        if not self._held:
-            self.engine.join_chunks(self.parent.connections.get(self.context.server))
         self._hold(event.data)
         attempt = self._current()
         if self._held_bytes > attempt.max_peek_bytes:
@@ -376,6 +374,7 @@ class GatewayStream(ClientSide):
                 return
         self.due.last_rx = self.due.last_tx = self.clock()
         self._due_in(attempt.idle_timeout_s)
+        self.engine.join_chunks(self.parent.connections.get(self.context.server))
         if response.stream:
             yield from self._start_streaming(response)
         else:

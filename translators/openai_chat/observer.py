@@ -5,8 +5,6 @@ Cheap by design: a frame is parsed only if it holds one of a few byte strings.
 
 from __future__ import annotations
 
-from typing import Final
-
 from translators import ir
 from translators.errors import GatewayError
 from translators.losses import Losses, Side
@@ -16,14 +14,22 @@ from translators.openai_chat.usage import find_usage
 from translators.sse import SseParser
 from translators.wire import JsonObject, JsonSyntaxError, loads
 
-_MARKERS: Final = (
-    b'"usage":{',
-    b'"usage": {',
-    b'"finish_reason":"',
-    b'"finish_reason": "',
-    b'"error"',
-)
-_CALL_MARKERS: Final = (b'"tool_calls":[{', b'"tool_calls": [{', b'"function_call":{')
+
+def _has_call(frame: bytes) -> bool:
+    return (
+        b'"tool_calls":[{' in frame or b'"tool_calls": [{' in frame or b'"function_call":{' in frame
+    )
+
+
+def _has_news(frame: bytes) -> bool:
+    """Whether to parse it. Written out: a loop over the markers is a fifth of the CPU of a passing stream (measured)."""
+    return (
+        b'"usage":{' in frame
+        or b'"usage": {' in frame
+        or b'"finish_reason":"' in frame
+        or b'"finish_reason": "' in frame
+        or b'"error"' in frame
+    )
 
 
 class ChatObserver:
@@ -52,11 +58,11 @@ class ChatObserver:
             self.error = error
             return
         for _, frame in frames:
-            if not self._calls and any(marker in frame for marker in _CALL_MARKERS):
+            if not self._calls and _has_call(frame):
                 self._calls = True
             if frame == b"[DONE]":
                 self._ended = True
-            elif any(marker in frame for marker in _MARKERS):
+            elif _has_news(frame):
                 self._look(frame)
 
     @property

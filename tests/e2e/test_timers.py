@@ -69,18 +69,22 @@ class Leaver:
         headers = {"authorization": f"Bearer {gateway.key}", **VERSION}
         self._connection.request("POST", path, body, headers)
 
+        self._answer: http.client.HTTPResponse | None = None
+        self._seen = b""
+
     def read_until(self, word: bytes) -> bytes:
-        """What came up to that word."""
-        answer = self._connection.getresponse()
-        seen = b""
-        while word not in seen:
-            piece = answer.read1(65536)
-            assert piece, seen
-            seen += piece
-        return seen
+        """All that came, that word included."""
+        self._answer = self._answer or self._connection.getresponse()
+        while word not in self._seen:
+            piece = self._answer.read1(65536)
+            assert piece, self._seen
+            self._seen += piece
+        return self._seen
 
     def leave(self) -> None:
         """Close the connection."""
+        if self._answer is not None:
+            self._answer.close()
         self._connection.close()
 
 
@@ -115,7 +119,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
-def test_str_48_tmo_01_tmo_02_tmo_03_a_slow_stream_lives_and_is_kept_alive(
+def test_r25_str_48_tmo_01_tmo_02_tmo_03_a_slow_stream_lives_and_is_kept_alive(
     hasty: Gateway, fake: FakeProvider, client: str, upstream: str
 ) -> None:
     """It takes longer than the limit on one silence; heartbeats come from a timer, between whole events."""
@@ -161,7 +165,7 @@ def _texts(client: str, body: bytes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("client", "upstream"), SOME_PAIRS)
-def test_tmo_01_each_limit_ends_what_it_is_for(
+def test_r24_tmo_01_each_limit_ends_what_it_is_for(
     hasty: Gateway, fake: FakeProvider, client: str, upstream: str
 ) -> None:
     """A stall after the first events ends in the protocol's error; one before them in a plain 504."""
@@ -194,7 +198,7 @@ def test_tmo_01_a_whole_answer_has_a_limit_of_its_own(fake: FakeProvider) -> Non
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
-def test_str_47_err_16_a_client_that_leaves_ends_the_upstream_and_nobody_is_blamed(
+def test_r23_str_47_err_16_a_client_that_leaves_ends_the_upstream_and_nobody_is_blamed(
     hasty: Gateway, fake: FakeProvider, client: str, upstream: str
 ) -> None:
     before = len(done_lines(hasty))
@@ -250,3 +254,62 @@ def test_tmo_07_a_stream_that_breaks_behind_a_call_ends_in_an_error_that_says_so
     assert kinds[-1] == "error"
     assert "message_stop" not in kinds
     assert "message_delta" not in kinds
+
+
+# ------------------------------------------------------------------------- the gateway stops, or changes
+
+
+def stopping(fake: FakeProvider, shutdown_s: float) -> Gateway:
+    """A gateway of its own, to be stopped."""
+    return Gateway(four_providers(fake, timeouts={"shutdown_s": shutdown_s}))
+
+
+@pytest.mark.parametrize(("client", "upstream"), SOME_PAIRS)
+def test_r28_tmo_06_a_gateway_that_stops_lets_answers_end(
+    fake: FakeProvider, client: str, upstream: str
+) -> None:
+    with stopping(fake, 30) as gateway:
+        leaver = Leaver(gateway, client, f"{upstream}/fake-{SLOW}")
+        leaver.read_until(b"data:")
+        gateway.process.terminate()
+        body = leaver.read_until(ENDS[client])
+        assert b"error" not in body.replace(b'"error":null', b"")
+        leaver.leave()
+        assert gateway.process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize(("client", "upstream"), SOME_PAIRS)
+def test_tmo_06_what_takes_too_long_ends_in_the_protocols_error(
+    fake: FakeProvider, client: str, upstream: str
+) -> None:
+    with stopping(fake, 0.3) as gateway:
+        leaver = Leaver(gateway, client, f"{upstream}/fake-stall~after=6~times=0")
+        leaver.read_until(b"data:")
+        gateway.process.terminate()
+        body = leaver.read_until(b"the gateway is stopping")
+        assert ENDS[client] not in body
+        leaver.leave()
+        assert gateway.process.wait(PATIENCE_S) == 0
+
+
+def test_tmo_06_a_gateway_that_stops_lets_nobody_in(fake: FakeProvider) -> None:
+    with stopping(fake, 30) as gateway:
+        leaver = Leaver(gateway, A, f"chat/fake-{SLOW}")
+        leaver.read_until(b"data:")
+        gateway.process.terminate()
+        eventually(lambda: "stopping: 1 answers" in gateway.log, "it does not stop")
+        with pytest.raises(ConnectionRefusedError):
+            gateway.request("GET", "/health")
+        leaver.read_until(b"message_stop")
+        leaver.leave()
+
+
+def test_tmo_06_an_answer_keeps_the_configuration_that_it_began_with(fake: FakeProvider) -> None:
+    with stopping(fake, 30) as gateway:
+        leaver = Leaver(gateway, A, f"chat/fake-{SLOW}")
+        leaver.read_until(b"data:")
+        left = {k: v for k, v in gateway.config["providers"].items() if k != "chat"}
+        gateway.write_config({**gateway.config, "providers": left})
+        eventually(lambda: ask(gateway, A, "chat/m")[0] == 404, "the change is not seen")
+        assert b"error" not in leaver.read_until(b"message_stop")
+        leaver.leave()

@@ -7,7 +7,7 @@ A protocol's decoder subclasses `Decoder`, reads one JSON object per `on_event`,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -136,6 +136,15 @@ class Parts:
         """A part that comes in one piece."""
         self.start(key, part)
         self.end(key)
+
+
+def of_choice(choice: int, events: Iterable[ir.StreamEvent]) -> Iterator[ir.OfChoice]:
+    """The events of a further answer as the stream has them; its failure, which is the whole stream's, is raised."""
+    for event in events:
+        if isinstance(event, ir.StreamFailed):
+            raise event.error
+        if not isinstance(event, ir.MessageStart | ir.OfChoice | ir.Ping):
+            yield ir.OfChoice(choice=choice, event=event)
 
 
 class Decoder:

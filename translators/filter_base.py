@@ -56,7 +56,7 @@ class Filter:
             case ir.MessageStart():
                 self.on_message(event)
                 self._out.append(event)
-            case ir.Ping():
+            case ir.Ping() | ir.OfChoice():
                 self._out.append(event)
         return self._out
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from translators import ir
 from translators.base import Reading
+from translators.decoding import of_choice
 from translators.errors import GatewayError
 from translators.filter_base import EventFilter, Filter, TextFilter
 from translators.fold import Folder, unfold
@@ -30,6 +31,13 @@ __all__ = ["EventFilter", "filter_response", "filters_for", "run"]
 
 def filters_for(reading: Reading, losses: Losses) -> list[EventFilter]:
     """The filters that this answer needs, in order; [] for most."""
+    chain = _chain(reading, losses)
+    if chain and reading.choices > 1:
+        return [EachChoice(lambda: _chain(reading, losses))]
+    return chain
+
+
+def _chain(reading: Reading, losses: Losses) -> list[EventFilter]:
     chain: list[EventFilter] = []
     if reading.profile.cumulative_text:
         chain.append(CumulativeText())
@@ -74,9 +82,9 @@ def filter_response(response: ir.Response, reading: Reading, losses: Losses) -> 
 
 
 def _filtered(response: ir.Response, reading: Reading, losses: Losses) -> ir.Response:
-    chain = filters_for(reading, losses)
+    chain = _chain(reading, losses)
     folder = Folder()
-    for event in unfold(response):
+    for event in unfold(replace(response, alternatives=())):
         for made in run(chain, event):
             folder.add(made)
     return folder.response()
@@ -100,6 +108,38 @@ def _filtered_candidate(
         explanation=answer.explanation,
         logprobs=answer.logprobs,
     )
+
+
+class EachChoice:
+    """A chain of filters for each answer of a stream that carries several.
+
+    A filter may end its own answer early; the stream ends when the provider has ended all of them.
+    """
+
+    finished = False
+
+    def __init__(self, chain: Callable[[], list[EventFilter]]) -> None:
+        self._chain = chain
+        self._first = chain()
+        self._others: dict[int, list[EventFilter]] = {}
+        self._early: ir.Finish | None = None  # of the first answer, ended by a filter
+
+    def apply(self, event: ir.StreamEvent) -> list[ir.StreamEvent]:
+        """See EventFilter."""
+        if isinstance(event, ir.OfChoice):
+            chain = self._others.get(event.choice)
+            if chain is None:
+                chain = self._others[event.choice] = self._chain()
+            return list(of_choice(event.choice, run(chain, event.event)))
+        if self._early is not None:
+            if isinstance(event, ir.Finish):
+                return [replace(self._early, usage=event.usage)]
+            return [event] if isinstance(event, ir.StreamFailed | ir.Ping) else []
+        events = run(self._first, event)
+        if not isinstance(event, ir.Finish) and events and isinstance(events[-1], ir.Finish):
+            self._early = events[-1]
+            events.pop()
+        return events
 
 
 # ------------------------------------------------------------------------------------- odd upstreams

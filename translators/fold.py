@@ -9,6 +9,7 @@ from typing import Final
 from translators import ir
 from translators.decoding import CUT
 from translators.errors import ErrorKind, GatewayError
+from translators.legs import candidate_of
 
 STREAMED: Final = (ir.Text, ir.Refusal, ir.Reasoning, ir.ToolCall)
 """Parts that arrive in deltas; all others come whole in their PartStart."""
@@ -24,6 +25,7 @@ class Folder:
         "_head",
         "_left",
         "_logprobs",
+        "_others",
         "_parts",
         "_start",
         "_text",
@@ -39,6 +41,7 @@ class Folder:
         self._text: list[str] = []
         self._citations: list[ir.Citation] = []
         self._logprobs: list[ir.TokenLogprob] = []
+        self._others: dict[int, Folder] = {}  # of further answers
 
     def add(self, event: ir.StreamEvent) -> None:
         """Take one event; `upstream_malformed` when the answer outgrows the bound."""
@@ -59,6 +62,8 @@ class Folder:
                 self._start = event
             case ir.Finish():
                 self._finish = event
+            case ir.OfChoice():
+                self._others.setdefault(event.choice, Folder(self._left)).add(event.event)
             case ir.StreamFailed():
                 self._failure = event
             case ir.Ping():
@@ -134,14 +139,14 @@ class Folder:
             logprobs=tuple(self._logprobs),
             service_tier=finish.service_tier or start.service_tier,
             resume=finish.resume,
+            alternatives=tuple(
+                candidate_of(self._others[choice].partial()) for choice in sorted(self._others)
+            ),
         )
 
 
 def unfold(response: ir.Response) -> Iterator[ir.StreamEvent]:
-    """The events of a whole answer: one delta per part.
-
-    `alternatives` have no place in a stream and are left out.
-    """
+    """The events of a whole answer: one delta per part, further answers behind the first."""
     yield ir.MessageStart(
         id=response.id,
         model=response.model,
@@ -153,6 +158,9 @@ def unfold(response: ir.Response) -> Iterator[ir.StreamEvent]:
     for index, part in enumerate(response.parts):
         logprobs = response.logprobs if index == scored else ()
         yield from _unfold_part(index, part, logprobs)
+    for choice, other in enumerate(response.alternatives, start=1):
+        for event in _unfold_candidate(other):
+            yield ir.OfChoice(choice=choice, event=event)
     yield ir.Finish(
         reason=response.finish_reason,
         usage=response.usage,
@@ -164,9 +172,16 @@ def unfold(response: ir.Response) -> Iterator[ir.StreamEvent]:
     )
 
 
+def _unfold_candidate(candidate: ir.Candidate) -> Iterator[ir.AnswerEvent]:
+    scored = _scored_part(candidate)
+    for index, part in enumerate(candidate.parts):
+        yield from _unfold_part(index, part, candidate.logprobs if index == scored else ())
+    yield ir.Finish(reason=candidate.finish_reason, explanation=candidate.explanation)
+
+
 def _unfold_part(
     index: int, part: ir.Part, logprobs: tuple[ir.TokenLogprob, ...]
-) -> Iterator[ir.StreamEvent]:
+) -> Iterator[ir.AnswerEvent]:
     text = ""
     citations: tuple[ir.Citation, ...] = ()
     state: ir.OpaqueState | None = None
@@ -192,7 +207,7 @@ def _unfold_part(
     yield ir.PartEnd(index=index, state=state, complete=complete)
 
 
-def _scored_part(response: ir.Response) -> int | None:
+def _scored_part(response: ir.Response | ir.Candidate) -> int | None:
     """The part whose delta carries the log probabilities: the first text, else the first streamed part."""
     if not response.logprobs:
         return None

@@ -28,6 +28,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[type, Phase]]] = {
     Phase.BETWEEN_PARTS: {
         ir.Ping: Phase.BETWEEN_PARTS,
         ir.PartStart: Phase.IN_PART,
+        ir.OfChoice: Phase.BETWEEN_PARTS,
         ir.Finish: Phase.ENDED,
         ir.StreamFailed: Phase.ENDED,
     },
@@ -35,6 +36,7 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[type, Phase]]] = {
         ir.Ping: Phase.IN_PART,
         ir.PartDelta: Phase.IN_PART,
         ir.CitationAdded: Phase.IN_PART,
+        ir.OfChoice: Phase.IN_PART,
         ir.PartEnd: Phase.BETWEEN_PARTS,
         ir.StreamFailed: Phase.ENDED,
     },
@@ -43,13 +45,17 @@ TRANSITIONS: Final[Mapping[Phase, Mapping[type, Phase]]] = {
 
 
 class Grammar:
-    """Walk the table; `index` is the open part's, or that of the last one (-1 before the first)."""
+    """Walk the table; `index` is the open part's, or that of the last one (-1 before the first).
 
-    __slots__ = ("index", "phase")
+    Each further answer of the stream walks it for itself.
+    """
 
-    def __init__(self) -> None:
-        self.phase = Phase.IDLE
+    __slots__ = ("_others", "index", "phase")
+
+    def __init__(self, phase: Phase = Phase.IDLE) -> None:
+        self.phase = phase
         self.index = -1
+        self._others: dict[int, Grammar] = {}
 
     @property
     def ended(self) -> bool:
@@ -79,4 +85,9 @@ class Grammar:
                 raise StreamContractError(
                     f"{kind.__name__} names part {event.index}, the open one is {self.index}"
                 )
+        if isinstance(event, ir.OfChoice):
+            other = self._others.setdefault(event.choice, Grammar(Phase.BETWEEN_PARTS))
+            other.advance(event.event)
+        elif isinstance(event, ir.Finish) and not all(other.ended for other in self._others.values()):
+            raise StreamContractError("Finish came before a further answer had finished")
         self.phase = target

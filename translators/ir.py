@@ -829,14 +829,38 @@ class Ping:
         return "Ping()"
 
 
+type AnswerEvent = PartStart | PartDelta | CitationAdded | PartEnd | Finish
+"""What one answer of several is made of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfChoice:
+    """An event of a further answer, of several in one stream. C `choices[].index`; G `candidates[].index`.
+
+    `choice` counts from 1; the events of the first answer stand bare. The Finish of a further answer has no usage.
+    """
+
+    choice: int
+    event: AnswerEvent
+
+
 type StreamEvent = (
-    MessageStart | PartStart | PartDelta | CitationAdded | PartEnd | Finish | StreamFailed | Ping
+    MessageStart
+    | PartStart
+    | PartDelta
+    | CitationAdded
+    | PartEnd
+    | OfChoice
+    | Finish
+    | StreamFailed
+    | Ping
 )
 """What a decoder yields and an encoder takes.
 
 Invariants (grammar.py walks them): MessageStart comes first and once; one part is open at a time, so a
 decoder that sees interleaving holds the later part back; part indexes count 0, 1, 2, …; deltas and
-citations name the open part; exactly one terminal event, Finish or StreamFailed, and nothing after it.
+citations name the open part; exactly one terminal event, Finish or StreamFailed, and nothing after it. Further answers (OfChoice) each keep these
+rules for themselves, in between, and have finished before Finish comes.
 A decoder holds Finish until usage or the end of input is there. An upstream that stops early ends in
 StreamFailed with whatever part was open left open.
 """

@@ -81,13 +81,21 @@ def stream(turn: Turn, view: View) -> Stream:
     """The chunks: role first, deltas, finish, usage when asked for, `[DONE]`."""
     head = _head(view, "chat.completion.chunk")
     nulls = {"usage": None} if view.include_usage else {}
+    places = range(view.body.get("n") or 1)
     frames = [
-        _chunk(head, delta, nulls, said=_logprobs(view, delta.get("content"), turn.piece_chars))
+        _chunk(
+            head,
+            delta,
+            nulls,
+            said=_logprobs(view, delta.get("content"), turn.piece_chars),
+            index=index,
+        )
         for delta in ({"role": "assistant", "content": ""}, *_deltas(turn, view))
+        for index in places
     ]
     usage = _usage(turn.usage)
     last: JsonObject = {"usage": usage} if turn.usage_style == "finish" else nulls
-    tail = [_chunk(head, {}, last, _FINISH[turn.finish])]
+    tail = [_chunk(head, {}, last, _FINISH[turn.finish], index=index) for index in places]
     if view.include_usage and turn.usage_style == "normal":
         tail.append(data_frame({**head, "choices": [], "usage": usage}))
     tail.append(DONE)
@@ -135,8 +143,10 @@ def _chunk(
     more: JsonObject,
     finish: str | None = None,
     said: JsonObject | None = None,
+    *,
+    index: int = 0,
 ) -> bytes:
-    choice = {"index": 0, "delta": delta, "logprobs": said, "finish_reason": finish}
+    choice = {"index": index, "delta": delta, "logprobs": said, "finish_reason": finish}
     return data_frame({**head, "choices": [choice], **more, "obfuscation": "Zq3"})
 
 

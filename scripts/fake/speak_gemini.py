@@ -92,6 +92,11 @@ def stream(turn: Turn, view: View) -> Stream:
         del late["candidates"]
         chunks.append(late)
     tail = 2 if style == "late" else 1
+    count = view.body.get("generationConfig", {}).get("candidateCount") or 1
+    for chunk in chunks:
+        if "candidates" in chunk:
+            candidate = chunk["candidates"][0]
+            chunk["candidates"] = [{**candidate, "index": index} for index in range(count)]
     return Stream(_written(chunks, view), tail)
 
 

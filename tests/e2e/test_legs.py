@@ -238,6 +238,23 @@ def test_par_10_a_stream_of_one_answer_says_so(
     assert "n" in answer.headers["x-llmgate-degraded"]
 
 
+@STREAMED
+@pytest.mark.parametrize(
+    ("client", "upstream"), [("openai_chat", "gemini"), ("gemini", "chat"), ("openai_chat", "chat")]
+)
+def test_par_10_several_answers_between_chat_and_gemini_are_one_call(
+    gate: Gateway, fake: FakeProvider, client: str, upstream: str, stream: bool
+) -> None:
+    fake.play("text", input_tokens=100)
+    wanted = {"n": 3} if client == "openai_chat" else {"generationConfig": {"candidateCount": 3}}
+    response = ask(gate, client, f"{upstream}/m", stream, **wanted).response
+    texts = [text_of(response.parts), *(text_of(other.parts) for other in response.alternatives)]
+    assert texts == [f"Fake answer to: {ASK}"] * 3
+    assert {other.finish_reason for other in response.alternatives} == {ir.FinishReason.STOP}
+    assert response.usage.input_tokens == 100
+    assert len(calls(fake)) == 1
+
+
 # ------------------------------------------------------------------------------- once more
 
 

@@ -98,6 +98,9 @@ class AnthropicEncoder:
                 return self._fail(event.error)
             case ir.Ping():
                 return PING
+            case ir.OfChoice():
+                self._losses.warn("response.alternatives", "only the first answer can be given")
+                return b""
             case _:
                 assert_never(event)
 

@@ -208,8 +208,8 @@ def render_config(request: ir.Request, target: Target, losses: Losses) -> JsonOb
 
 
 def _candidates(request: ir.Request, losses: Losses) -> int:
-    """How many answers to ask for: at most 8, and one only of a stream."""
-    limit = 1 if request.stream else MAX_CANDIDATES
+    """How many answers to ask for: at most 8, and one only of a stream with tools."""
+    limit = 1 if request.stream and request.tools else MAX_CANDIDATES
     if request.candidates > limit:
         losses.give_up(
             Loss.MEANING, request.path_of("candidates"), f"at most {limit} can be asked for here"

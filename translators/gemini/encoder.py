@@ -26,15 +26,21 @@ from translators.wire import JsonObject, dumps
 _BLANK_LINE: Final = b"\r\n\r\n"
 _SSE_LEAD: Final = b"data: "
 _TEXT_HEAD: Final = b'{"candidates":[{"content":{"parts":[{"text":'
-_PART_END: Final = b'}],"role":"model"},"index":0}]'
-_THOUGHT_END: Final = b',"thought":true' + _PART_END
+_PART_END: Final = b'}],"role":"model"},"index":%d}]'
+_THOUGHT: Final = b',"thought":true'
 _VISIBLE: Final = (ir.Text, ir.Refusal)
 
 
 class GeminiEncoder:
-    """Write one answer; text goes out as it comes, a call when it is complete."""
+    """Write one answer; text goes out as it comes, a call when it is complete.
 
-    def __init__(self, writing: Writing, losses: Losses) -> None:
+    Each further candidate is written by an encoder of its own.
+    """
+
+    def __init__(self, writing: Writing, losses: Losses, *, candidate: int = 0) -> None:
+        self._place = candidate
+        self._others: dict[int, GeminiEncoder] = {}
+        self._begun: ir.MessageStart | None = None
         self._writing = writing
         self._losses = losses
         self._grammar = Grammar()
@@ -68,6 +74,8 @@ class GeminiEncoder:
                 return self._finish(event)
             case ir.StreamFailed():
                 return self._failed(event.error)
+            case ir.OfChoice():
+                return self._further(event)
             case ir.Ping():
                 return self.ping()
 
@@ -77,14 +85,26 @@ class GeminiEncoder:
 
     # -- parts
 
+    def _further(self, event: ir.OfChoice) -> bytes:
+        other = self._others.get(event.choice)
+        if other is None:
+            other = GeminiEncoder(self._writing, self._losses, candidate=event.choice)
+            self._others[event.choice] = other
+            other.encode(self._begun or ir.MessageStart(id="", model=""))
+        other._lead = self._lead
+        out = other.encode(event.event)
+        self._lead = other._lead
+        return out
+
     def _begin(self, event: ir.MessageStart) -> None:
+        self._begun = event
         names = {
             "modelVersion": self._writing.model,
             "responseId": response_id(event.id, self._writing),
         }
         self._names = b"," + escape_separators(dumps(names))[1:]
-        self._text_end = _PART_END + self._names + self._tail
-        self._thought_end = _THOUGHT_END + self._names + self._tail
+        ending = _PART_END % self._place + self._names + self._tail
+        self._text_end, self._thought_end = ending, _THOUGHT + ending
 
     def _start(self, part: ir.Part) -> bytes:
         if not (isinstance(part, _VISIBLE) and isinstance(self._head, _VISIBLE)):
@@ -159,7 +179,7 @@ class GeminiEncoder:
         candidate: JsonObject = {
             "content": {"parts": self._parts.rest() or [{"text": ""}], "role": "model"},
             "finishReason": render_finish(event.reason, self._losses),
-            "index": 0,
+            "index": self._place,
         }
         if event.explanation:
             candidate["finishMessage"] = event.explanation
@@ -170,7 +190,7 @@ class GeminiEncoder:
         usage = render_usage(event.usage)
         if usage is not None:
             body["usageMetadata"] = usage
-        return self._framed(self._whole(body)) + self._closing()
+        return self._framed(self._whole(body)) + (b"" if self._place else self._closing())
 
     def _failed(self, error: GatewayError) -> bytes:
         data = escape_separators(dumps(error_object(error)))
@@ -182,7 +202,7 @@ class GeminiEncoder:
         """One chunk with these parts; b"" for none."""
         if not parts:
             return b""
-        candidate: JsonObject = {"content": {"parts": parts, "role": "model"}, "index": 0}
+        candidate: JsonObject = {"content": {"parts": parts, "role": "model"}, "index": self._place}
         if beside:
             candidate |= beside
         return self._framed(self._whole({"candidates": [candidate]}))

@@ -27,8 +27,6 @@ def parse_response(body: JsonObject, reading: Reading, losses: Losses) -> ir.Res
     first, *others = [_read_candidate(body, reading, losses, index) for index in indexes or [0]]
     if not others:
         return first
-    if any(one.resume is not None for one in (first, *others)):
-        losses.warn("response.candidates", "one of several answers could have been continued")
     alternatives = tuple(
         ir.Candidate(
             parts=other.parts,

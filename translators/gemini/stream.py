@@ -7,13 +7,14 @@ Reference: https://ai.google.dev/api/generate-content#method:-models.streamgener
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from translators import ids, ir, media
 from translators.arguments import arguments_text
 from translators.base import Reading
-from translators.decoding import Decoder
+from translators.decoding import Decoder, of_choice
 from translators.errors import ErrorKind, GatewayError
 from translators.gemini.answer import (
     grounding_citations,
@@ -74,7 +75,7 @@ _KNOWN_DATA: Final = frozenset(
 
 
 class GeminiDecoder(Decoder):
-    """Read one answer. `candidate` picks one of several; a stream carries the first only."""
+    """Read one answer. `candidate` picks one of several; in a stream the others get decoders of their own."""
 
     def __init__(
         self,
@@ -88,6 +89,8 @@ class GeminiDecoder(Decoder):
         self._reading = reading
         self._losses = losses
         self._candidate = candidate
+        self._others: dict[int, GeminiDecoder] = {}
+        self._alone = not reading.stream  # others are read elsewhere
         self._splitter = Splitter(max_frame_bytes)
         self._seen_comments = 0
         self._response_id = ""
@@ -133,6 +136,7 @@ class GeminiDecoder(Decoder):
 
         `GatewayError` for one that holds no answer at all.
         """
+        self._alone = True
         try:
             self.on_event(None, body)
         except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
@@ -155,6 +159,11 @@ class GeminiDecoder(Decoder):
         """See Decoder: proper only after a finish reason or a blocked prompt."""
         if self._finish_word is None and self._block is None:
             return
+        if any(other._finish_word is None for other in self._others.values()):
+            return
+        for index, other in self._others.items():
+            other.on_close()
+            self.out += of_choice(index, other._take())
         self._flush()
         self.usage = parse_usage(self._counts, self._searches)
         resume: ir.Resume | None = None
@@ -163,8 +172,8 @@ class GeminiDecoder(Decoder):
         else:
             explanation = self._finish_message
             reason = self._finish_reason(self._finish_word)
-            if self._finish_word == "CONTINUATION" and self._token is not None:
-                resume = resume_of(self._token, open_text=self._open == _TEXT)
+            if self._finish_word == "CONTINUATION" and self._resumable:
+                resume = resume_of(self._token or "", open_text=self._open == _TEXT)
         if self._partial is not None:
             self._end_cut_call(reason)
         self._close_open()
@@ -179,15 +188,19 @@ class GeminiDecoder(Decoder):
         )
 
     def _finish_reason(self, word: str) -> ir.FinishReason:
-        unseen = not self._reading.stream or self.parts.count == 0
+        unseen = not self._reading.stream or not (self.parts.count or self._others)
         return parse_finish(
             word,
             has_calls=self._call_count > 0,
             message=self._finish_message,
             losses=self._losses,
-            resumable=self._token is not None,
+            resumable=self._resumable,
             once_more=self._reading.once_more and unseen,
         )
+
+    @property
+    def _resumable(self) -> bool:
+        return self._token is not None and self._reading.choices == 1
 
     # -- chunks
 
@@ -214,10 +227,24 @@ class GeminiDecoder(Decoder):
         if feedback:
             self._read_feedback(camel_keys(feedback))
         for candidate in payload.get("candidates") or ():
-            if (candidate.get("index") or 0) == self._candidate:
+            index = candidate.get("index") or 0
+            if index == self._candidate:
                 self._read_candidate(candidate)
-            elif self._reading.stream:
-                self._losses.warn("response.candidates", "a stream carries the first answer only")
+            elif not self._alone:
+                self._further(index, candidate)
+
+    def _further(self, index: int, candidate: JsonObject) -> None:
+        """A piece of a further answer."""
+        if index >= self._reading.choices:
+            self._losses.warn("response.candidates", "an answer that nobody asked for was left out")
+            return
+        other = self._others.get(index)
+        if other is None:
+            reading = replace(self._reading, once_more=False)
+            other = self._others[index] = GeminiDecoder(reading, self._losses, candidate=index)
+            other.started, other._response_id = True, self._response_id
+        other._read_candidate(candidate)
+        self.out += of_choice(index, other._take())
 
     def _start(self, payload: JsonObject) -> None:
         self._response_id = str(payload.get("responseId") or "")

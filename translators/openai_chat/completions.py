@@ -150,7 +150,7 @@ class CompletionsEncoder:
         self._losses = losses
         self._grammar = Grammar()
         self._head: JsonObject = {}
-        self._shown = False
+        self._shown: dict[int, bool] = {}
         self._ended = False
 
     def encode(self, event: ir.StreamEvent) -> bytes:
@@ -161,13 +161,12 @@ class CompletionsEncoder:
                 created = event.created_s if event.created_s is not None else self._writing.now_s
                 self._head = _head(self._writing, event.id, created)
                 return b""
-            case ir.PartStart(part=part):
-                self._shown = isinstance(part, ir.Text | ir.Refusal)
-                if not self._shown:
-                    _lost(part, self._losses)
-                return b""
-            case ir.PartDelta(text=text):
-                return self._chunk([_choice(text, None)]) if self._shown and text else b""
+            case ir.OfChoice(choice=choice, event=ir.Finish(reason=reason)):
+                return self._chunk([_choice("", FINISH_OUT[reason], choice)])
+            case ir.OfChoice(choice=choice, event=inner):
+                return self._part(inner, choice)
+            case ir.PartStart() | ir.PartDelta():
+                return self._part(event, 0)
             case ir.Finish():
                 return self._finish(event)
             case ir.StreamFailed(error=error):
@@ -181,6 +180,15 @@ class CompletionsEncoder:
     def ping(self) -> bytes:
         """A comment, which clients skip."""
         return b"" if self._ended else KEEP_ALIVE
+
+    def _part(self, event: ir.StreamEvent, choice: int) -> bytes:
+        if isinstance(event, ir.PartStart):
+            self._shown[choice] = isinstance(event.part, ir.Text | ir.Refusal)
+            if not self._shown[choice]:
+                _lost(event.part, self._losses)
+        elif isinstance(event, ir.PartDelta) and event.text and self._shown[choice]:
+            return self._chunk([_choice(event.text, None, choice)])
+        return b""
 
     def _finish(self, event: ir.Finish) -> bytes:
         self._ended = True

@@ -11,7 +11,7 @@ from typing import Final
 
 from translators import ids, ir
 from translators.base import Reading
-from translators.decoding import Decoder
+from translators.decoding import Decoder, of_choice
 from translators.errors import ErrorKind, GatewayError
 from translators.losses import Losses
 from translators.openai_chat.answer import (
@@ -70,10 +70,12 @@ class _Call:
 
 
 class ChatDecoder(Decoder):
-    """See StreamDecoder. Only the first choice is read; others are for whole answers."""
+    """See StreamDecoder. Each further choice, if more than one was asked for, is read by a decoder of its own."""
 
-    def __init__(self, reading: Reading, losses: Losses) -> None:
+    def __init__(self, reading: Reading, losses: Losses, *, choice: int = 0) -> None:
         super().__init__()
+        self._place = choice
+        self._others: dict[int, ChatDecoder] = {}
         self._reading = reading
         self._losses = losses
         self._id = ""
@@ -96,10 +98,13 @@ class ChatDecoder(Decoder):
                 return
         if payload.get("usage") or "x_groq" in payload:
             self._note_usage(payload)
+        read = False
         for choice in choices:
-            if not choice.get("index"):
+            if index := choice.get("index"):
+                self._further(index, choice, payload)
+            elif not read:
+                read = True
                 self._choice(choice, payload)
-                return
 
     def on_done(self) -> None:
         """`[DONE]`: the end, or the sign of a cut when no finish reason came before it."""
@@ -165,6 +170,20 @@ class ChatDecoder(Decoder):
             if choice.get("usage"):
                 self._note_usage(payload)
             self._tier = parse_tier(payload.get("service_tier")) or self._tier
+
+    def _further(self, index: int, choice: JsonObject, payload: JsonObject) -> None:
+        """A piece of a further answer."""
+        if index >= self._reading.choices:
+            self._losses.warn("response.choices", "an answer that nobody asked for was left out")
+            return
+        if not self.started:
+            self._begin(payload)
+        other = self._others.get(index)
+        if other is None:
+            other = self._others[index] = ChatDecoder(self._reading, self._losses, choice=index)
+            other.started, other._id = True, self._id
+        other._choice(choice, payload)
+        self.out += of_choice(index, other._take())
 
     def _begin(self, payload: JsonObject) -> None:
         answer_id, model = payload.get("id"), payload.get("model")
@@ -349,7 +368,7 @@ class ChatDecoder(Decoder):
             self.parts.end(key, state)
         call.opened = True
         ref = self._reading.tool(call.name)
-        made = ids.made_call_id(CALL_PREFIX, self._id, 0, call.key)
+        made = ids.made_call_id(CALL_PREFIX, self._id, self._place, call.key)
         self.parts.start(
             call.key,
             ir.ToolCall(
@@ -377,9 +396,15 @@ class ChatDecoder(Decoder):
     # -- the end
 
     def _end(self) -> None:
-        """Finish if a finish reason was seen."""
+        """Finish if a finish reason was seen, of each answer."""
         if self._finish_word is None or self.ended:
             return
+        if any(other._finish_word is None for other in self._others.values()):
+            return
+        for index, other in self._others.items():
+            other.usage = ir.NO_USAGE
+            other._end()
+            self.out += of_choice(index, other._take())
         if any(not call.name and (call.call_id or any(call.held)) for call in self._calls):
             raise nameless_call()
         calls = [call for call in self._calls if call.name]

@@ -35,9 +35,12 @@ _APART: Final = "\n\n"
 
 
 class ChatEncoder:
-    """See StreamEncoder."""
+    """See StreamEncoder. Each further choice is written by an encoder of its own."""
 
-    def __init__(self, writing: Writing, losses: Losses) -> None:
+    def __init__(self, writing: Writing, losses: Losses, *, choice: int = 0) -> None:
+        self._place = choice
+        self._others: dict[int, ChatEncoder] = {}
+        self._begun: ir.MessageStart | None = None
         self._writing = writing
         self._losses = losses
         self._legacy = writing.request.legacy_functions
@@ -113,12 +116,24 @@ class ChatEncoder:
                 return render_stream_error(event.error, self._writing.request_id or "")
             case ir.Ping():
                 return KEEP_ALIVE
+            case ir.OfChoice():
+                return self._further(event)
             case ir.PartDelta():
                 return self._delta(event)
             case _:
                 assert_never(event)
 
+    def _further(self, event: ir.OfChoice) -> bytes:
+        other = self._others.get(event.choice)
+        if other is not None:
+            return other.encode(event.event)
+        other = ChatEncoder(self._writing, self._losses, choice=event.choice)
+        self._others[event.choice] = other
+        start = self._begun or ir.MessageStart(id="", model="")
+        return other.encode(start) + other.encode(event.event)
+
     def _begin(self, event: ir.MessageStart) -> bytes:
+        self._begun = event
         now = self._writing.now_s
         head = dumps(
             {
@@ -139,7 +154,7 @@ class ChatEncoder:
 
     def _around(self, finish: bytes = b"null", logprobs: bytes = b"null") -> tuple[bytes, bytes]:
         """What stands around the delta object in a chunk."""
-        before = self._head + b',"choices":[{"index":0,"delta":'
+        before = self._head + b',"choices":[{"index":%d,"delta":' % self._place
         after = b',"logprobs":%b,"finish_reason":%b}]' % (logprobs, finish) + self._tail
         return before, after
 
@@ -262,6 +277,8 @@ class ChatEncoder:
             out.append(self._chunk(escape_separators(explained)))
         delta = dumps({"annotations": self._annotations}) if self._annotations else b"{}"
         out.append(self._chunk(escape_separators(delta), b'"%b"' % reason.encode()))
+        if self._place:
+            return b"".join(out)
         usage = render_usage(event.usage) if self._writing.request.stream_usage else None
         if usage is not None:
             out.append(self._head + b',"choices":[],"usage":' + dumps(usage) + b"}\n\n")

@@ -275,6 +275,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
             single_call=tools.single_call,
             json_object=output.checked,
             stream=request.stream,
+            choices=request.candidates,
         ),
     )
 
@@ -452,10 +453,7 @@ def _render_limits(
             losses.give_up(Loss.VALUE, path, f"{limit} was lowered to the model's limit {most}")
             limit = most
         body[profile.max_tokens_field] = limit
-    if request.candidates > 1 and request.stream:
-        path = request.path_of("candidates")
-        losses.give_up(Loss.MEANING, path, "a streamed answer has one choice here")
-    elif request.candidates > 1:
+    if request.candidates > 1:
         body["n"] = request.candidates
     if request.logprobs is not None:
         body["logprobs"] = True

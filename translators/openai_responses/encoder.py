@@ -122,6 +122,11 @@ class Encoder:
                 return self._fail(event)
             case ir.Ping():
                 return self.ping()
+            case ir.OfChoice():
+                self._losses.warn(
+                    "response.alternatives", "only the first of several answers was kept"
+                )
+                return b""
             case _:
                 assert_never(event)
 

@@ -95,7 +95,10 @@ def test_par_06_the_gateway_cuts_at_the_stops_that_the_upstream_does_not_take() 
 def test_par_10_and_11_candidates_and_logprobs() -> None:
     request = hub(user("x"), candidates=3, logprobs=0)
     assert config(request) == {"candidateCount": 3, "responseLogprobs": True}
-    streamed = hub(user("x"), candidates=3, stream=True)
+    assert config(hub(user("x"), candidates=3, stream=True)) == {"candidateCount": 3}
+    assert config(hub(user("x"), candidates=9)) == {"candidateCount": 8}
+    tools = (ir.FunctionTool(name="f"),)
+    streamed = hub(user("x"), candidates=3, stream=True, tools=tools)
     assert config(streamed) == {}
     with pytest.raises(GatewayError):
         config(streamed, Mode.BALANCED)

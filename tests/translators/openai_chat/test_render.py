@@ -863,10 +863,10 @@ def test_par_09_top_k_is_dropped_with_a_record() -> None:
 
 
 def test_par_10_several_choices() -> None:
-    assert body(hub(candidates=3))["n"] == 3
-    streamed = hub(candidates=3, stream=True)
-    assert "n" not in body(streamed)
-    assert refusing_modes(streamed) == {"strict", "balanced"}
+    for stream in (False, True):
+        request = hub(candidates=3, stream=stream)
+        assert body(request)["n"] == 3
+        assert refusing_modes(request) == set()
 
 
 def test_log_probabilities() -> None:

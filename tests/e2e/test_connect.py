@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from scripts.llmgate.__main__ import app
 from scripts.llmgate.launch import CLIENTS as PROGRAMS
 from tests.support import agents
 from tests.support.gateway import KEY, Gateway
-from tests.support.providers import PROVIDERS
+from tests.support.providers import PROVIDERS, four_providers
 
 pytestmark = pytest.mark.clients
 
@@ -101,6 +102,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def prepare(client: str, home: Path) -> None:
+    """Fill the home."""
+    for name, text in HOMES[client].files.items():
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def turn(client: str, home: Path) -> agents.Run:
+    """One turn of the program with nothing but its home."""
+    work = home.parent / "work"
+    work.mkdir(exist_ok=True)
+    command = [str(agents.program(client)), *PROGRAMS[client].headless("What is the answer?")]
+    return agents.run(command, work, {**HOMES[client].environment, **agents.EXTRA.get(client, {})})
+
+
 @pytest.mark.parametrize(
     ("client", "upstream"),
     [("codex", "chat"), ("claude", "responses"), ("gemini", "claude"), ("opencode", "gemini")],
@@ -108,28 +125,37 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_connected_program_gets_its_answer_through_the_gateway(
     client: str, upstream: str, gateway: Gateway, fake: FakeProvider, home: Path
 ) -> None:
-    lived = HOMES[client]
-    for name, text in lived.files.items():
-        path = home / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    prepare(client, home)
     fake.play("text", text="The answer is 42.")
     model = f"{upstream}/test-model"
     llmgate("connect", client, "--gateway", gateway.url, "--key", KEY, "--model", model)
-    connected = {name: (home / name).read_bytes() for name in lived.files}
-    work = home.parent / "work"
-    work.mkdir()
-    command = [str(agents.program(client)), *PROGRAMS[client].headless("What is the answer?")]
-    run = agents.run(command, work, {**lived.environment, **agents.EXTRA.get(client, {})})
+    names = HOMES[client].files
+    connected = {name: (home / name).read_bytes() for name in names}
+    run = turn(client, home)
     requests = [(seen.path, seen.status, seen.reason) for seen in fake.record]
     assert run.code == 0, (run, requests)
     assert "The answer is 42." in run.out, run
     assert {seen.protocol for seen in fake.record} == {PROVIDERS[upstream]}
     assert all(seen.verdict == "accepted" for seen in fake.record), requests
-    left_alone = {name for name in lived.files if (home / name).read_bytes() == connected[name]}
+    left_alone = {name for name in names if (home / name).read_bytes() == connected[name]}
     llmgate("disconnect", client)
-    for name, text in lived.files.items():
+    for name, text in names.items():
         if name in left_alone:
             assert (home / name).read_text() == text
         else:
             assert gateway.url not in (home / name).read_text()
+
+
+def test_codex_asks_the_gateway_for_the_windows_of_its_models(
+    fake: FakeProvider, home: Path
+) -> None:
+    prepare("codex", home)
+    coder = {"candidates": ["chat/test-model"], "context_window": 64_000}
+    with Gateway(four_providers(fake, models={"coder": coder})) as gateway:
+        llmgate("connect", "codex", "--gateway", gateway.url, "--key", KEY, "--model", "coder")
+        run = turn("codex", home)
+    assert run.code == 0, run
+    assert "metadata" not in run.err, run
+    cached = json.loads((home / ".codex/models_cache.json").read_text())
+    windows = {model["slug"]: model["context_window"] for model in cached["models"]}
+    assert windows == {"coder": 64_000}

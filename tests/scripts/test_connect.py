@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from scripts.llmgate.__main__ import app
 from scripts.llmgate.connect import actions, command, files
 from scripts.llmgate.connect.clients import CLIENTS, Target
+from scripts.llmgate.connect.show import hide
 from scripts.llmgate.connect.store import KEPT, Store, locked
 from tests.support.gateway import KEY, Gateway, free_port
 
@@ -360,13 +361,14 @@ def test_the_history_is_listed_bounded_and_can_be_brought_back(home: Path) -> No
     fill(home, "codex")
     path = home / ".codex/config.toml"
     for number in range(KEPT + 3):
-        connect("codex", "--model", f"m{number}")
+        connect("codex", "--model", f"m{number}", "--key", "k")
     said = llmgate("connect", "codex", "--history")
     assert said.count("codex ") >= KEPT
     assert said.count("(in force)") == 1
     backups = home / ".llmgate/connect/codex/backups"
     assert len(list(backups.iterdir())) == KEPT
-    assert all(p.stat().st_mode & 0o077 == 0 for p in (home / ".llmgate").rglob("*"))
+    state = home / ".llmgate"
+    assert all(p.stat().st_mode & 0o077 == 0 for p in [state, *state.rglob("*")])
     llmgate("disconnect", "codex", "--restore", str(KEPT))
     assert tomllib.loads(path.read_text())["model"] == f"m{KEPT - 2}"
     assert "has no entry 1;" in llmgate("disconnect", "codex", "--restore", "1", code=2)
@@ -376,6 +378,64 @@ def test_without_a_client_the_history_of_all_is_listed(home: Path) -> None:
     assert "nothing is connected" in llmgate("connect")
     connect("claude")
     assert f"connect {URL} mine (in force)" in llmgate("connect")
+
+
+@pytest.mark.parametrize(("answer", "written"), [("n", False), ("y", True), ("", True)])
+def test_somebody_at_a_terminal_is_asked_after_the_changes_were_shown(
+    home: Path, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool
+) -> None:
+    fill(home, "codex")
+    before = tree(home)
+    monkeypatch.setattr(command, "at_terminal", lambda: True)
+    words = ["connect", "codex", "--gateway", URL, "--model", "mine"]
+    done = CliRunner().invoke(app, words, input=f"{answer}\n")
+    assert done.exit_code == 0
+    assert done.output.index("+++") < done.output.index("Write this?")
+    assert (tree(home) != before) == written
+    assert "Write this?" not in CliRunner().invoke(app, [*words, "--yes"]).output
+
+
+def test_a_dry_run_of_disconnect_shows_what_it_would_take_back(home: Path) -> None:
+    fill(home, "claude")
+    connect("claude")
+    connected = tree(home)
+    said = llmgate("disconnect", "claude", "--dry-run")
+    assert '- "apiKeyHelper": "cat' in said
+    assert "nothing was written" in said
+    assert tree(home) == connected
+
+
+def test_a_new_file_elsewhere_takes_over_and_the_old_one_is_given_back(home: Path) -> None:
+    """OpenCode reads opencode.jsonc over opencode.json, so the one made later decides."""
+    connect("opencode")
+    folder = home / ".config/opencode"
+    (folder / "opencode.jsonc").write_text("// mine\n{}\n")
+    connect("opencode")
+    assert not (folder / "opencode.json").exists()
+    assert "llmgate" in (folder / "opencode.jsonc").read_text()
+    llmgate("disconnect", "opencode")
+    assert (folder / "opencode.jsonc").read_text() == "// mine\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('  "api_key": "sk-1"', '  "api_key": "[hidden]"'),
+        ("OPENAI_API_KEY=sk-1 # x", "OPENAI_API_KEY=[hidden] # x"),
+        ("experimental_bearer_token = 'sk-1'", "experimental_bearer_token = '[hidden]'"),
+        ('"env": {"ANTHROPIC_AUTH_TOKEN": "s\\"k", "A": 1}',
+         '"env": {"ANTHROPIC_AUTH_TOKEN": "[hidden]", "A": 1}'),
+        ('"Authorization": "Bearer x"', '"Authorization": "[hidden]"'),
+        ('x = "the-key"', 'x = "[hidden]"'),
+        ('"apiKeyHelper": "cat /t"', '"apiKeyHelper": "cat /t"'),
+        ('"apiKey": "{file:/t}"', '"apiKey": "{file:/t}"'),
+        ('env_key = "NAME"', 'env_key = "NAME"'),
+        ('"MAX_THINKING_TOKENS": "8000"', '"MAX_THINKING_TOKENS": "8000"'),
+        ("token_limit = 5", "token_limit = 5"),
+    ],
+)  # fmt: skip
+def test_what_a_diff_hides(line: str, expected: str) -> None:
+    assert hide(line, "the-key") == expected
 
 
 # What goes wrong.

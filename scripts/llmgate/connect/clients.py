@@ -124,6 +124,7 @@ def _claude(target: Target, environment: Environment) -> tuple[FileSettings, ...
             settings["env", name] = target.model
     if target.small_model is not None:
         settings["env", "ANTHROPIC_DEFAULT_HAIKU_MODEL"] = target.small_model
+        settings["env", "ANTHROPIC_SMALL_FAST_MODEL"] = ABSENT  # its older name
     path = _folder(environment, "CLAUDE_CONFIG_DIR", ".claude") / "settings.json"
     return (FileSettings(path=path, format="json", changes=_changes(settings)),)
 

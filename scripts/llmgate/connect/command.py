@@ -19,6 +19,7 @@ import typer
 from addons.client_key import ensure_token
 from addons.home import home as state_home
 from config.models import Config
+from config.patterns import is_pattern
 from scripts.llmgate.connect import actions, files
 from scripts.llmgate.connect.actions import Step
 from scripts.llmgate.connect.clients import CLIENTS, Connectable, Target
@@ -118,7 +119,7 @@ def disconnect(
             past = chosen(state, client, restore)
             take_back = actions.disconnecting if restore is None else actions.restoring
             steps = take_back(past)
-            if agreed(steps, key_of(store, past), dry_run=dry_run, yes=yes):
+            if agreed(steps, key_of(store), dry_run=dry_run, yes=yes):
                 action = "disconnect" if restore is None else f"restore {restore}"
                 record = entry(state, action, steps, url=past.url, model=past.model)
                 actions.carry_out(store, state, record, steps)
@@ -164,7 +165,7 @@ def check_url(url: str) -> None:
 def default_model(config: Config) -> str | None:
     """The first configured name, if it is one and not a pattern."""
     first = next(iter(config.models), None)
-    return None if first is None or "*" in first else first
+    return None if first is None or is_pattern(first) else first
 
 
 def key_and_file(
@@ -192,9 +193,8 @@ def keep_key(store: Store, target: Target) -> None:
         files.write(store.key_file, f"{target.key}\n".encode(), files.OWNER_ONLY)
 
 
-def key_of(store: Store, record: Record) -> str:
-    """The key of a connection, so that a diff can hide it."""
-    del record
+def key_of(store: Store) -> str:
+    """The key that a client was given, so that a diff can hide it."""
     for path in (store.key_file, state_home() / "token"):
         if path.exists():
             return path.read_text().strip()
@@ -236,9 +236,14 @@ def agreed(steps: Sequence[Step], key: str, *, dry_run: bool, yes: bool) -> bool
     if dry_run:
         step("nothing was written")
         return False
-    if yes or not sys.stdin.isatty():
+    if yes or not at_terminal():
         return True
     return typer.confirm("Write this?", default=True, err=True)
+
+
+def at_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
 
 
 def advise(known: Connectable, target: Target, config: Config, *, given: bool) -> None:

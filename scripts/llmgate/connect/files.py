@@ -80,12 +80,17 @@ def missing_folders(path: Path) -> tuple[Path, ...]:
     return tuple(reversed(missing))
 
 
+def make_folders(path: Path) -> None:
+    """Make the folders that a file needs, each its owner's only."""
+    for folder in missing_folders(path):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write(path: Path, data: bytes, mode: int) -> None:
     """Replace a file as a whole; new folders are the owner's only."""
     temporary = _temporary(path)
     try:
-        for folder in missing_folders(path):
-            folder.mkdir(mode=0o700)
+        make_folders(path)
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
         with os.fdopen(descriptor, "wb") as file:

@@ -255,7 +255,7 @@ def locked(home: Path) -> Iterator[None]:
 
     path = home / "connect" / "lock"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_folders(path)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, files.OWNER_ONLY)
     except OSError as error:
         raise FileError(

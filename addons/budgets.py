@@ -119,22 +119,28 @@ class Ledger:
         self._accounts: dict[str, Account] = {}
         self._day: _Day | None = None
 
-    def admit(self, exchange: Exchange) -> None:
-        """Count a request, or refuse it because a limit is reached; may set `force_cheapest`."""
+    def admit(self, exchange: Exchange, *, is_costly: bool = True) -> None:
+        """Count a request, or refuse it because a limit is reached; may set `force_cheapest`.
+
+        What costs nothing is only bound by the number of requests.
+        """
         config, now = exchange.config, self._clock()
         accounts = [(bounds, self._account(name)) for name, bounds in _bounds(exchange)]
         for bounds, account in accounts:
-            self._check_minute(bounds, account, now)
-            self._check_day(exchange, bounds, account, config)
+            self._check_minute(bounds, account, now, is_costly=is_costly)
+            if is_costly:
+                self._check_day(exchange, bounds, account, config)
         for _bounds_of, account in accounts:
             account.requests.add(now, 1)
 
     @staticmethod
-    def _check_minute(bounds: Bounds, account: Account, now: float) -> None:
+    def _check_minute(bounds: Bounds, account: Account, now: float, *, is_costly: bool) -> None:
         for minute, limit, unit in (
             (account.requests, bounds.requests_per_minute, "requests"),
             (account.tokens, bounds.tokens_per_minute, "tokens"),
         ):
+            if unit == "tokens" and not is_costly:
+                continue
             if limit is not None and minute.total(now) >= limit:
                 raise GatewayError(
                     ErrorKind.RATE_LIMITED,

@@ -18,6 +18,8 @@ from translators.base import Operation
 from translators.errors import ErrorKind, GatewayError
 
 COSTLY: Final = frozenset({Operation.GENERATE, Operation.COMPACT, Operation.LEGACY_COMPLETION})
+COUNTED: Final = COSTLY | {Operation.COUNT_TOKENS}
+"""What limits of requests bind. Token counts cost neither money nor tokens, and need no place."""
 MAX_WAITING: Final = 1000
 MAX_ADDRESSES: Final = 10_000
 
@@ -101,10 +103,13 @@ class Gate:
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Check limits and budgets, and take a place."""
         exchange = self._exchanges.get(flow)
-        if exchange is None or exchange.endpoint.operation not in COSTLY:
+        if exchange is None or exchange.endpoint.operation not in COUNTED:
             return None
+        is_costly = exchange.endpoint.operation in COSTLY
         self._check_address(exchange, str(flow.client_conn.peername[0]))
-        self._ledger.admit(exchange)
+        self._ledger.admit(exchange, is_costly=is_costly)
+        if not is_costly:
+            return None
         limits, principal = exchange.config.limits, exchange.principal
         own = principal.limits.max_concurrent if principal and principal.limits else None
         own = own or limits.max_concurrent_per_key

@@ -81,6 +81,9 @@ class GatewayStream(ClientSide):
 
     def _handle_event(self, event: events.Event) -> Commands[None]:
         """Run the hooks that need not wait at once; all other commands are mitmproxy's to carry out."""
+        if type(event) is ResponseData and self.phase is Phase.STREAMING:
+            self._collect(event.data)  # most events are these
+            return
         steps = self._advance(event)
         reply = None
         while True:
@@ -389,11 +392,15 @@ class GatewayStream(ClientSide):
         self.parent.wake_by(self.ping_at())
 
     def _on_stream(self, event: ResponseData) -> Commands[None]:
+        """What was held while it was judged."""
+        self._collect(event.data)
+        yield from ()
+
+    def _collect(self, data: bytes) -> None:
         """Collect what one read brought: a relay works once on many events faster than many times on one."""
         if not self._pieces:
             self.parent.unflushed.append(self)
-        self._pieces.append(event.data)
-        yield from ()
+        self._pieces.append(data)
 
     def _flush(self) -> Commands[None]:
         """Relay the pieces of one read; the layer asks for it before it returns."""

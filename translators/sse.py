@@ -49,6 +49,11 @@ class SseParser:
         frames: list[Frame] = []
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:
+            if chunk.startswith(b"\n", end + 1) and chunk.startswith(b"data: ", start):
+                if not (self._buffer or self._data or self._event is not None or self._first):
+                    frames.append(self._whole(chunk[start + 6 : end]))
+                    start = end + 2
+                    continue
             line = chunk[start:end]
             if self._buffer:
                 line = self._held() + line
@@ -57,6 +62,12 @@ class SseParser:
         if start < len(chunk):
             self._hold(chunk[start:])
         return frames
+
+    def _whole(self, value: bytes) -> Frame:
+        """An event of one line, as nearly all are, with the blank line behind it."""
+        self._grow(len(value))
+        self._size = 0
+        return Frame(None, value)
 
     def close(self) -> list[Frame]:
         """End of input: a last frame without its blank line still counts (pitfalls STR-37)."""

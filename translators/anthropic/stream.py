@@ -363,7 +363,7 @@ class AnthropicObserver:
 
     def _look(self, frame: Frame) -> None:
         data = frame.data
-        if not any(marker in data for marker in _MARKERS):
+        if b'"message_' not in data and b'"error"' not in data:
             return
         try:
             payload = loads(data)
@@ -386,6 +386,3 @@ class AnthropicObserver:
                 self._ended = True
             case _:
                 pass
-
-
-_MARKERS: Final = (b'"message_', b'"error"')

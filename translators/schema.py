@@ -6,9 +6,10 @@ the question whether anything must be done. Input is never modified.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
-from translators.schema_convert import convert
+from translators.schema_convert import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, convert
 from translators.schema_fits import fits_anthropic, fits_openai_strict
 from translators.schema_nodes import (
     MAX_REFS,
@@ -23,7 +24,7 @@ from translators.schema_nodes import (
     wrap_root,
 )
 from translators.schema_table import Dialect
-from translators.wire import Json, JsonObject
+from translators.wire import Json, JsonObject, dumps, loads
 
 __all__ = [
     "WRAP_KEY",
@@ -46,9 +47,17 @@ def function_parameters(schema: JsonObject | None, *, openapi: bool) -> JsonObje
     """A tool's schema as C, R (non-strict) and A take it: any JSON Schema, but always an object at the root.
 
     Repairs what clients really send: no `type`, a bare property map, `required: true` on a property, root
-    unions (merged), G's OpenAPI flavour. A root of another type goes under `value`.
+    unions (merged), G's OpenAPI flavour. A root of another type goes under `value`. The result is shared among
+    requests with the same tools and must not be modified.
     """
-    node = repaired(from_openapi(schema) if openapi and schema else schema or {})
+    raw = dumps(schema or {})
+    made = _remembered if len(raw) <= MAX_REMEMBERED_BYTES else _parameters
+    return made(raw, openapi)
+
+
+def _parameters(raw: bytes, openapi: bool) -> JsonObject:
+    schema = loads(raw)
+    node = repaired(from_openapi(schema) if openapi else schema)
     node = _RootUnions(node).merged(node, frozenset())
     kinds = types(node)
     if (kinds and "object" not in kinds) or any(key in node for key in UNIONS):
@@ -57,6 +66,9 @@ def function_parameters(schema: JsonObject | None, *, openapi: bool) -> JsonObje
     if not isinstance(rest.get("properties"), dict):
         rest["properties"] = {}
     return {"type": "object", **rest}
+
+
+_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parameters)
 
 
 class _RootUnions:

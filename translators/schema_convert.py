@@ -7,6 +7,7 @@ they are (pitfalls TOOL-26).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 from translators.losses import Loss, Losses
@@ -30,8 +31,11 @@ from translators.schema_nodes import (
     value_fits,
 )
 from translators.schema_table import COLUMN, FORMATS, RULES, Dialect, Rule
-from translators.wire import Json, JsonObject, dump_text
+from translators.wire import Json, JsonObject, dump_text, dumps, loads
 
+MAX_REMEMBERED: Final = 1024
+MAX_REMEMBERED_BYTES: Final = 16 * 1024
+"""Conversions that are kept, and the largest schema for which one is."""
 MAX_NODES: Final = 20_000
 """Most schema nodes that a conversion may produce; shared definitions can otherwise grow exponentially."""
 
@@ -40,8 +44,27 @@ def convert(schema: JsonObject, dialect: Dialect, path: str, losses: Losses) -> 
     """Rewrite a JSON Schema for a dialect; what is not expressible is refused or recorded at `path`.
 
     For OPENAI_STRICT, optional properties become nullable: `without_added_nulls` undoes it in the answer.
+    Agents send the same tools with every request: the result is shared among them and must not be modified.
     """
-    return _Converter(repaired(schema), dialect, path, losses).run()
+    raw = dumps(schema)
+    convert_raw = _remembered if len(raw) <= MAX_REMEMBERED_BYTES else _converted
+    converted, lost = convert_raw(raw, dialect)
+    for loss, reason in lost:
+        losses.give_up(loss, path, reason)
+    return converted
+
+
+type _Lost = tuple[tuple[Loss, str], ...]
+
+
+def _converted(raw: bytes, dialect: Dialect) -> tuple[JsonObject, _Lost]:
+    """A conversion, and what was lost in it."""
+    converter = _Converter(repaired(loads(raw)), dialect)
+    converted = converter.run()
+    return converted, tuple(converter.lost)
+
+
+_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_converted)
 
 
 _SCALARS: Final = ("string", "number", "boolean")
@@ -53,11 +76,10 @@ _CONDITIONS: Final = frozenset({"required", "not", "description", "title"})
 class _Converter:
     """One conversion: the walk, with what it must remember about references."""
 
-    def __init__(self, root: JsonObject, dialect: Dialect, path: str, losses: Losses) -> None:
+    def __init__(self, root: JsonObject, dialect: Dialect) -> None:
         self.root = root
         self.dialect = dialect
-        self.path = path
-        self.losses = losses
+        self.lost: list[tuple[Loss, str]] = []
         self.column = COLUMN[dialect]
         self.is_openapi = dialect is Dialect.GEMINI_OPENAPI
         self.is_closed = dialect in (Dialect.OPENAI_STRICT, Dialect.ANTHROPIC)
@@ -175,8 +197,8 @@ class _Converter:
         return out
 
     def lose(self, loss: Loss, reason: str) -> None:
-        """Refuse or record one loss of this schema."""
-        self.losses.give_up(loss, self.path, reason)
+        """Note one loss of this schema."""
+        self.lost.append((loss, reason))
 
     def plain(self, key: str, value: Json, out: JsonObject, notes: JsonObject) -> None:
         """A keyword that the table decides alone."""

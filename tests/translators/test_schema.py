@@ -642,3 +642,27 @@ def test_a_nullable_object_with_an_optional_property_is_not_strict() -> None:
 def test_names_that_are_no_strings_are_not_required(dialect: Dialect) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": [[], 1, "a"]}
     assert converted(schema, dialect)["required"] == ["a"]
+
+
+def test_a_schema_converted_again_loses_the_same_again() -> None:
+    wanted: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string", "not": {"const": "x"}}}}  # fmt: skip
+    before = copy.deepcopy(wanted)
+    first, second = Losses(), Losses()
+    made = convert(wanted, Dialect.ANTHROPIC, "tools[0]", first)
+    assert convert(wanted, Dialect.ANTHROPIC, "tools[7]", second) is made
+    assert [one.path for one in first.degradations] == ["tools[0]"]
+    assert [one.path for one in second.degradations] == ["tools[7]"]
+    with pytest.raises(GatewayError):
+        convert(wanted, Dialect.ANTHROPIC, "tools[0]", Losses(Mode.STRICT))
+    assert convert(wanted, Dialect.GEMINI_JSON, "tools[0]", Losses()) != made
+    assert wanted == before
+
+
+def test_a_large_schema_is_converted_and_not_kept() -> None:
+    properties = {f"p{n}": {"type": "string", "description": "x" * 100} for n in range(200)}
+    wanted: dict[str, Any] = {"type": "object", "properties": properties}
+    one = function_parameters(wanted, openapi=False)
+    other = function_parameters(wanted, openapi=False)
+    assert one == other
+    assert one is not other
+    assert one["properties"] == properties

@@ -24,6 +24,7 @@ _PLAIN_WORDS: Final = {
     "model_attributes_type": "a mapping",
     "tuple_type": "a list",
     "list_type": "a list",
+    "string_pattern_mismatch": "a name of letters, digits, `_`, `.` and `-`",
 }
 
 

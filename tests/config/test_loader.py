@@ -244,6 +244,26 @@ def only(text: str) -> str:
             "f.yaml:1: models.x: found 5, expected a mapping",
             id="a number for a model",
         ),
+        pytest.param(
+            "client_keys:\n  - {name: my laptop, key: k}",
+            "f.yaml:2: client_keys[0].name: found a text (not shown), expected a name of letters, digits, `_`, `.` and `-`",
+            id="a name with a space",
+        ),
+        pytest.param(
+            "providers:\n  a: {preset: vertex-anthropic, project: p}",
+            "f.yaml:2: providers.a: found no key, expected `credential: {type: google_service_account, file: FILE}`, or",
+            id="a preset that wants another kind of credential says which",
+        ),
+        pytest.param(
+            "providers:\n  a: {preset: github-copilot}",
+            "f.yaml:2: providers.a: found no key, expected `credential: {type: github_copilot, token: env:NAME}` with",
+            id="so does Copilot's",
+        ),
+        pytest.param(
+            "providers:\n  a: {preset: openai, credential: {type: oauth, client_id: c, token_url: 'https://h/t'}}",
+            "f.yaml:2: providers.a.credential: found a mapping of type, client_id, token_url, expected `refresh_token`, or",
+            id="a login without anything to log in with",
+        ),
         pytest.param("- a", "f.yaml: found a list of 1, expected a mapping of settings", id="a list"),
     ],
 )  # fmt: skip

@@ -24,7 +24,7 @@ from config.secrets import Secret, SecretError, SecretSources, resolve, split_co
         pytest.param("sk-env:x", "sk-env:x", "literal", id="a literal that only contains env:"),
     ],
 )
-def test_a_secret_is_read(text: str, value: str, origin: str) -> None:
+def test_c1_a_secret_is_read(text: str, value: str, origin: str) -> None:
     secret = resolve(text, SecretSources(environ={"KEY": "from-env\n"}))
     assert secret.get_secret_value() == value
     assert secret.origin == origin

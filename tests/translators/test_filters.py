@@ -242,13 +242,13 @@ def cumulative(*chunks: str) -> list[ir.StreamEvent]:
     ]
 
 
-def test_cumulative_chunks_are_told_once() -> None:
+def test_f43_cumulative_chunks_are_told_once() -> None:
     how = reading(profile=ModelProfile(cumulative_text=True))
     out = through(cumulative("a", "ab", "ab", "abc"), how)
     assert [event.text for event in out if isinstance(event, ir.PartDelta)] == ["a", "b", "c"]
 
 
-def test_cumulative_text_goes_through_the_think_filter() -> None:
+def test_f43_cumulative_text_goes_through_the_think_filter() -> None:
     how = reading(profile=ModelProfile(cumulative_text=True, think_tags=True))
     out = folded(through(cumulative("<th", "<think>x</", "<think>x</think>y"), how))
     assert list(out.parts) == [ir.Reasoning(text="x"), text("y")]

@@ -122,7 +122,7 @@ def test_property(schema: dict[str, Any], dialect: Dialect, expected: Any) -> No
     ],
     ids=lambda keyword: next(iter(keyword)),
 )  # fmt: skip
-def test_a_keyword_that_nobody_takes_never_gets_through(
+def test_f42_a_keyword_that_nobody_takes_never_gets_through(
     keyword: dict[str, Any], dialect: Dialect, depth: int
 ) -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {"a": S}, **keyword}

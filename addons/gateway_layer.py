@@ -47,6 +47,7 @@ from addons.phases import (
     Inject,
     Tick,
 )
+from addons.trust import trust
 from addons.turns import (
     CancelTurn,
     StartTurn,
@@ -273,6 +274,7 @@ class GatewayLayer(HttpLayer):
         for conn, waiting in self.waiting_for_establishment.items():
             if event in waiting:
                 conn.alpn_offers = offers
+                trust(conn, event.ca_file)
 
     def via_of(self, tunnel: Connection) -> ServerSpec | None:
         """The egress proxy that a connection to a proxy was opened for."""
@@ -297,7 +299,14 @@ class GatewayLayer(HttpLayer):
                     waiting.failed = conn
             if conn in self.connections:
                 self._abandoned[conn] = self.connections.pop(conn)
+        apart: list[GetHttpConnection] = []
+        if not command.err and conn.alpn != b"h2":
+            # They hoped for HTTP/2. The base class parts them for HTTP/2 clients only, and turns have no such client.
+            hopeful = self.waiting_for_establishment[conn]
+            apart, hopeful[1:] = hopeful[1:], []
         yield from super().register_connection(command)
+        for event in apart:
+            yield from self.get_connection(event, reuse=False)
 
     def _end_connect(self, stream: GatewayStream, why: str) -> Commands[None]:
         """Answer a stream that waits for a connection with an error; close what is half open for it alone."""

@@ -28,7 +28,7 @@ from config.settings import WebSocket
 from translators.base import Operation
 from translators.errors import ErrorKind, GatewayError
 from translators.openai_responses import socket as wire
-from translators.openai_responses.stored import input_items, previous_not_found
+from translators.openai_responses.stored import previous_not_found
 from translators.wire import JsonObject, dumps
 
 log = logging.getLogger(__name__)
@@ -235,8 +235,8 @@ class ResponsesSession:
         body = wire.request_body(asked.event)
         previous = body.get("previous_response_id")
         kept = self._memory.find(previous) if isinstance(previous, str) else None
-        items: tuple[JsonObject, ...] = tuple(input_items(body.get("input")))
-        size = asked.size_bytes
+        items: tuple[JsonObject, ...] = tuple(wire.new_items(body))
+        size = len(dumps(items))
         if kept is not None:
             items, size = kept.items + items, kept.size_bytes + size
         if not wire.generates(asked.event):

@@ -10,7 +10,7 @@ from scripts.fake import FakeProvider
 from scripts.llmgate.launch import CLIENTS, Route, write_files
 from tests.support import agents
 from tests.support.gateway import Gateway
-from tests.support.providers import PROVIDERS
+from tests.support.providers import PROVIDERS, four_providers
 
 pytestmark = pytest.mark.clients
 
@@ -32,6 +32,11 @@ def codex(gateway: Gateway, model: str, work: Path) -> agents.Run:
     return agents.run([str(agents.program("codex")), *words], work, dict(setup.environment))
 
 
+def rejected(fake: FakeProvider) -> list[str]:
+    """Why the provider refused requests."""
+    return [seen.reason for seen in fake.record if seen.verdict != "accepted"]
+
+
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     """An empty working directory, with room for a home beside it."""
@@ -50,7 +55,7 @@ def test_a_task_with_a_tool(
     log = gateway.log[before:]
     assert run.code == 0, (run, log)
     assert (work / "proof-2.txt").read_text() == "hello-from-tool-2\n"
-    assert [seen.reason for seen in fake.record if seen.verdict != "accepted"] == []
+    assert rejected(fake) == []
     assert {seen.protocol for seen in fake.record} == {PROVIDERS[upstream]}
     assert max(seen.tool_results for seen in fake.record) == 2
     assert "101 Switching Protocols" in log
@@ -59,3 +64,25 @@ def test_a_task_with_a_tool(
     assert statuses - {"status=101"} == {"status=200"}
     assert len(fake.record) == 3, "the warming costs nothing"
     assert "econnecting" not in run.err, run.err
+
+
+def test_what_the_gateway_does_not_remember_is_sent_again(fake: FakeProvider, work: Path) -> None:
+    """A conversation larger than what one socket may keep."""
+    fake.play("tool")
+    with Gateway(four_providers(fake, websocket={"max_state_bytes": 1})) as gateway:
+        run = codex(gateway, "claude/test-model", work)
+        assert "previous_response_not_found" not in run.out
+    assert run.code == 0, run
+    assert (work / "proof-1.txt").exists()
+    assert rejected(fake) == []
+
+
+def test_a_gateway_that_stops_in_between_costs_one_try(
+    gateway: Gateway, fake: FakeProvider, work: Path
+) -> None:
+    """An upstream that breaks the answer: Codex tries the turn again, over a new socket."""
+    fake.play("cut", after=2, then="tool")
+    run = codex(gateway, "chat/test-model", work)
+    assert run.code == 0, run
+    assert (work / "proof-1.txt").exists()
+    assert rejected(fake) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from scripts.fake import FakeProvider
-from tests.support.gateway import KEY, Gateway
+from tests.support.gateway import KEY, Gateway, free_port
 from tests.support.providers import PROVIDERS, four_providers
 from tests.support.websocket import PATIENCE_S, Socket, opened, text_of
 
@@ -366,6 +368,22 @@ def test_the_key_is_asked_for_at_the_upgrade(gateway: Gateway) -> None:
     assert "key" in error["message"]
 
 
+@pytest.mark.parametrize("path", ["/responses", "/openai/v1/responses?x=1"])
+def test_the_paths_that_clients_make_of_a_base_url(gateway: Gateway, path: str) -> None:
+    with opened(gateway, path) as socket:
+        socket.turn("chat/test-model", "Hi")
+
+
+def test_the_key_may_stand_in_the_query_and_goes_nowhere_else(
+    gateway: Gateway, fake: FakeProvider
+) -> None:
+    path = f"/v1/responses?key={gateway.key}"
+    with opened(gateway, path, headers={"authorization": ""}) as socket:
+        socket.turn("responses/test-model", "Hi")
+    assert gateway.key not in str(fake.record[-1])
+    assert gateway.key not in gateway.log
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions"])
 def test_no_other_path_is_upgraded(gateway: Gateway, path: str) -> None:
     with pytest.raises(InvalidStatus) as refusal, opened(gateway, path):
@@ -476,3 +494,102 @@ def test_sockets_do_not_wait_for_each_other(gateway: Gateway, fake: FakeProvider
     assert sorted(done) == sorted(
         f"Fake answer to: {upstream} {number}" for upstream in PROVIDERS for number in range(5)
     )
+
+
+# --- time
+
+
+def test_a_silent_upstream_ends_the_turn_and_not_the_socket(shared_fake: FakeProvider) -> None:
+    config = four_providers(shared_fake, timeouts={"idle_s": 0.3})
+    with Gateway(config) as gateway, opened(gateway) as socket:
+        socket.create("chat/fake-stall", "Hi")
+        last = socket.answer()[-1]
+        assert last["type"] == "response.failed"
+        assert "stopped in the middle" in last["response"]["error"]["message"]
+        socket.turn("chat/fake-text", "Hi")
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_a_turn_that_began_before_its_upstream_answered(
+    shared_fake: FakeProvider, upstream: str
+) -> None:
+    """The head of the answer is out when the upstream fails: that must still be an error with a status."""
+    config = four_providers(shared_fake, timeouts={"early_start_s": 0.05, "ping_interval_s": 0.05})
+    with Gateway(config) as gateway, opened(gateway) as socket:
+        response = socket.turn(f"{upstream}/fake-slow-start", "Hi")
+        assert text_of(response) == "Fake answer to: Hi"
+        socket.create(f"{upstream}/fake-status-503~times=0~first_delay_ms=300", "Hi")
+        assert socket.error()["status"] == 503
+        socket.turn(f"{upstream}/fake-text", "Hi")
+
+
+# --- in mitmweb
+
+
+def test_each_turn_is_a_flow_of_its_own_in_mitmweb(fake: FakeProvider) -> None:
+    port = free_port()
+    options = (
+        "--web-port", str(port), "--no-web-open-browser", "--set", "web_password=password",
+    )  # fmt: skip
+
+    def web(path: str) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"authorization": "Bearer password"})
+            response = connection.getresponse()
+            assert response.status == 200
+            return response.read()
+        finally:
+            connection.close()
+
+    with Gateway(four_providers(fake), program="mitmweb", options=options) as gateway:
+        with opened(gateway) as socket:
+            made = socket.turn("claude/fake-text", "One")
+            socket.turn("claude/fake-text", "Two", previous_response_id=made["id"])
+            flows = json.loads(web("/flows"))
+        turns = [
+            f for f in flows if f["request"]["method"] == "POST" and "resp" in f["request"]["path"]
+        ]
+        sent = [json.loads(web(f"/flows/{f['id']}/request/content.data")) for f in turns]
+        assert sent[0]["input"] == "One"
+        assert [item["content"] for item in sent[1]["input"]][::2] == ["One", "Two"]
+        answers = [web(f"/flows/{f['id']}/response/content.data") for f in turns]
+        assert all(b"response.completed" in answer for answer in answers)
+        assert sum(f["request"]["path"] == "/v1/messages" for f in flows) == 2
+        upgrade = next(
+            f for f in flows if f["request"]["path"] == "/v1/responses" and f["websocket"]
+        )
+        assert upgrade["websocket"]["messages_meta"]["count"] > 10
+        everything = json.dumps(flows)
+        assert KEY not in everything
+
+
+# --- many that leave
+
+
+def test_sockets_that_leave_at_any_moment_leave_nothing_behind(
+    gateway: Gateway, fake: FakeProvider
+) -> None:
+    """Seeded: the moments differ, the outcome may not."""
+    moments = random.Random(7)  # noqa: S311 - no secret
+    plans = [
+        (upstream, moments.randrange(14), moments.random() < 0.5) for upstream in PROVIDERS
+    ] * 6
+
+    def visit(upstream: str, events: int, abrupt: bool) -> None:
+        with opened(gateway) as socket:
+            for lane in ("a", "b"):
+                socket.create(f"{upstream}/fake-drip", "Hi", stream_id=lane)
+            for _ in range(events):
+                socket.event()
+            if abrupt:
+                socket.connection.socket.close()
+
+    threads = [threading.Thread(target=visit, args=plan) for plan in plans]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert not any(thread.is_alive() for thread in threads)
+    nothing_runs(gateway)
+    eventually(lambda: all(seen.outcome for seen in fake.record), "an upstream is still read")

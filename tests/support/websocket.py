@@ -75,7 +75,8 @@ def opened(
     gateway: Gateway, path: str = "/v1/responses", key: str | None = None, **options: Any
 ) -> Iterator[Socket]:
     """An open socket with the gateway's key."""
-    headers = {"authorization": f"Bearer {key or gateway.key}"} | options.pop("headers", {})
+    given = {"authorization": f"Bearer {key or gateway.key}"} | options.pop("headers", {})
+    headers = {name: value for name, value in given.items() if value}
     url = f"ws://127.0.0.1:{gateway.port}{path}"
     with connect(
         url, additional_headers=headers, proxy=None, max_size=None, **options

@@ -18,6 +18,7 @@ from translators.losses import Losses, Side
 from translators.openai_errors import render_error
 from translators.openai_responses.encoder import Encoder
 from translators.openai_responses.request import parse_request
+from translators.openai_responses.stored import input_items
 from translators.sse import Frame, SseParser
 from translators.wire import Json, JsonObject, JsonSyntaxError, dumps, loads
 
@@ -81,6 +82,17 @@ def request_body(event: JsonObject) -> JsonObject:
             path="background",
         )
     return {key: value for key, value in event.items() if key not in _ENVELOPE} | {"stream": True}
+
+
+def new_items(body: JsonObject) -> list[JsonObject]:
+    """The `input` of a turn as items: what cannot be one is refused here, since it may be joined to earlier ones."""
+    given = body.get("input")
+    for index, item in enumerate(given if isinstance(given, list) else ()):
+        if not isinstance(item, dict):
+            raise invalid(f"input[{index}]", "an object", item)
+    if not isinstance(given, str | list | None):
+        raise invalid("input", "a string or an array", given)
+    return input_items(given)
 
 
 def generates(event: JsonObject) -> bool:

@@ -104,6 +104,21 @@ def test_nothing_runs_in_the_background() -> None:
     assert refused.value.path == "background"
 
 
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [(5, "input"), ({}, "input"), (["Hi"], "input[0]"), ([{}, None], "input[1]")],
+)
+def test_input_that_is_none(given: Any, path: str) -> None:
+    with pytest.raises(GatewayError) as refused:
+        wire.new_items({"input": given})
+    assert refused.value.path == path
+
+
+def test_input_as_items() -> None:
+    assert wire.new_items({}) == []
+    assert wire.new_items({"input": "Hi"})[0]["content"] == "Hi"
+
+
 @pytest.mark.parametrize(("value", "wanted"), [(True, True), (False, False), (None, True)])
 def test_whether_an_answer_is_wanted(value: Any, wanted: bool) -> None:
     assert wire.generates({"generate": value}) is wanted

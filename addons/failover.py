@@ -31,6 +31,7 @@ from addons.media_fetch import MediaFetcher
 from addons.pace import asks_stream, ping_interval_s
 from addons.payload import passing_betas
 from addons.picker import Picker
+from addons.relay import TranslatingRelay
 from addons.settle import Settler
 from addons.steps import Steps, begin
 from addons.translate import Outgoing, ReasoningTrail, Translate
@@ -529,6 +530,8 @@ class Failover:
             relay = one.relay or legs.streaming(exchange)
             if relay is not None:
                 one.usage = relay.usage
+                if isinstance(relay, TranslatingRelay):
+                    one.losses.extend(relay.losses)
                 exchange.finish_reason = relay.finish_reason
                 exchange.error = exchange.error or relay.error
                 if isinstance(one.trail, ReasoningTrail):

@@ -17,6 +17,7 @@ from translators import ir
 from translators.base import StreamDecoder, StreamEncoder, StreamObserver
 from translators.errors import ErrorKind, GatewayError
 from translators.filters import EventFilter
+from translators.losses import Losses
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class TranslatingRelay(_Outcome):
 
     `on_event` gets every event and gives those that stand in its place: it is set only when a script asked for it.
     `on_finished` is called once when the answer ended early (a filter cut it, or the encoder refused what its
-    protocol would lose), so that the upstream can be closed.
+    protocol would lose), so that the upstream can be closed. `losses` is where all of them record what is given up.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class TranslatingRelay(_Outcome):
         encoder: StreamEncoder,
         filters: list[EventFilter],
         *,
+        losses: Losses | None = None,
         keep: EventSink | None = None,
         on_event: OnEvent | None = None,
         on_finished: Callable[[], None] | None = None,
@@ -115,6 +117,7 @@ class TranslatingRelay(_Outcome):
         self._decoder = decoder
         self._encoder = encoder
         self._filters = filters
+        self.losses = losses or Losses()
         self.keep = keep
         self._on_event = on_event
         self._on_finished = on_finished

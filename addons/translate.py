@@ -16,6 +16,7 @@ from addons import cache_hints, legs
 from addons.affinity import session_of
 from addons.counting import counted_body, quick_estimate
 from addons.exchange import Candidate, Exchange, Try
+from addons.pace import paced
 from addons.passthrough import (
     ANSWER_FIELDS,
     MODEL_FIELDS,
@@ -172,10 +173,11 @@ class Translate:
         if attempt.reading is None:
             attempt.trail = sink
             return self._passing(exchange, attempt, sink, on_event, on_finished)
-        losses = Losses(attempt.losses.mode, Side.RESPONSE)
+        begun = legs.streaming(exchange)
+        losses = Losses(attempt.losses.mode, Side.RESPONSE) if begun is None else begun.losses
         decoder = upstream.decoder(attempt.reading, losses)
         decoder = legs.leg_decoder(exchange, attempt, decoder, on_pause)
-        if (begun := legs.streaming(exchange)) is not None:
+        if begun is not None:
             begun.go_on(decoder, on_finished)
             attempt.trail = begun.keep
             return begun
@@ -184,8 +186,9 @@ class Translate:
         attempt.trail = sink
         return TranslatingRelay(
             decoder,
-            client.encoder(self.writing(exchange), losses),
+            paced(exchange, client.encoder(self.writing(exchange), losses)),
             filters_for(attempt.reading, losses),
+            losses=losses,
             keep=sink,
             on_event=on_event,
             on_finished=on_finished,

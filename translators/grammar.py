@@ -88,6 +88,8 @@ class Grammar:
         if isinstance(event, ir.OfChoice):
             other = self._others.setdefault(event.choice, Grammar(Phase.BETWEEN_PARTS))
             other.advance(event.event)
-        elif isinstance(event, ir.Finish) and not all(other.ended for other in self._others.values()):
+        elif isinstance(event, ir.Finish) and not all(
+            other.ended for other in self._others.values()
+        ):
             raise StreamContractError("Finish came before a further answer had finished")
         self.phase = target

@@ -32,6 +32,15 @@ def quick(shared_fake: FakeProvider) -> Iterator[Gateway]:
         yield gateway
 
 
+@pytest.fixture(scope="module")
+def patient(shared_fake: FakeProvider) -> Iterator[Gateway]:
+    """The same, and it tries again."""
+    config = four_providers(shared_fake, timeouts=TIMEOUTS)
+    del config["retry"]
+    with Gateway(config) as gateway:
+        yield gateway
+
+
 def ask(gateway: Gateway, client: str, model: str) -> tuple[int, str]:
     hello = {"role": "user", "content": "Hi"}
     bodies = {
@@ -66,6 +75,17 @@ def test_silence_to_the_end_is_an_error_in_the_stream(
     words = ("stopped in the middle", "did not begin to answer")
     assert any(word in body for word in words), body
     assert "Fake answer to: Hi" not in body
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+def test_another_attempt_answers_behind_the_promise(
+    patient: Gateway, fake: FakeProvider, client: str, upstream: str
+) -> None:
+    fake.play("text", failure="status", status=500, first_delay_ms=300, times=1)
+    status, body = ask(patient, client, f"{upstream}/m")
+    assert (status, len(fake.record)) == (200, 2)
+    assert "Fake answer" in body
+    assert "error" not in body.replace('"error":null', "")
 
 
 def test_a_failure_right_behind_the_start_is_a_plain_error(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.fake import FakeProvider
-from tests.support.gateway import Gateway
+from tests.support.gateway import KEY, Gateway
 from tests.support.providers import PROVIDERS, four_providers
 from translators import PROTOCOLS, ir
 from translators.base import Reading
@@ -35,6 +35,10 @@ PRICES = {"input": 1, "output": 2}
 @pytest.fixture(scope="module")
 def gate(shared_fake: FakeProvider) -> Iterator[Gateway]:
     config = four_providers(shared_fake)
+    config["client_keys"] = [
+        {"name": "test", "key": KEY},
+        {"name": "careful", "key": "balanced-key", "compatibility_mode": "balanced"},
+    ]
     for entry in config["providers"].values():
         entry["models"] = {"m": {"prices": PRICES}}
     config["providers"]["claude"]["profile"] = {"hosted_tools": ["web_search"]}
@@ -73,7 +77,9 @@ def text_of(parts: tuple[ir.Part, ...]) -> str:
     return "".join(part.text for part in parts if isinstance(part, ir.Text))
 
 
-def ask(gate: Gateway, client: str, model: str, stream: bool, **more: Any) -> Answer:
+def ask(
+    gate: Gateway, client: str, model: str, stream: bool, *, key: str = KEY, **more: Any
+) -> Answer:
     body: dict[str, Any] = {"model": model, **more}
     path = PATHS.get(client, "")
     if client == "gemini":
@@ -89,7 +95,8 @@ def ask(gate: Gateway, client: str, model: str, stream: bool, **more: Any) -> An
             body["max_tokens"] = 500
         elif stream:
             body["stream_options"] = {"include_usage": True}
-    return Answer(client, stream, gate.post(path, json.dumps(body).encode()))
+    headers = {"authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
+    return Answer(client, stream, gate.post(path, json.dumps(body).encode(), headers))
 
 
 def calls(fake: FakeProvider) -> list[Any]:
@@ -99,9 +106,12 @@ def calls(fake: FakeProvider) -> list[Any]:
     return items
 
 
-def log_line(gate: Gateway) -> dict[str, str]:
-    line = [line for line in gate.log.splitlines() if "request_done" in line][-1]
-    return dict(pair.split("=", 1) for pair in line.split() if "=" in pair)
+def log_line(gate: Gateway) -> str:
+    return [line for line in gate.log.splitlines() if "request_done" in line][-1]
+
+
+def logged(gate: Gateway) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in log_line(gate).split() if "=" in pair)
 
 
 # ----------------------------------------------------------------------------------------- pauses
@@ -156,8 +166,7 @@ def test_an_answer_that_pauses_for_ever_ends_at_its_limit(
     assert answer.text.split()[-2:] == ["Part", f"{most + 1}."]
     assert answer.response.finish_reason is ir.FinishReason.LENGTH
     assert len(calls(fake)) == most + 1
-    if not stream:
-        assert "paused" in answer.headers["x-llmgate-degraded"]
+    assert f"the answer paused {most + 1} times" in log_line(gate)
 
 
 @STREAMED
@@ -167,7 +176,7 @@ def test_usage_and_cost_count_every_leg(gate: Gateway, fake: FakeProvider, strea
     usage = answer.response.usage
     assert usage.input_tokens == 3000
     assert usage.output_tokens is not None
-    line = log_line(gate)
+    line = logged(gate)
     assert (line["input_tokens"], line["attempts"]) == ("3000", "3")
     assert line["output_tokens"] == str(usage.output_tokens)
     assert float(line["cost_usd"]) == pytest.approx((3000 + 2 * usage.output_tokens) / 1e6)
@@ -224,8 +233,18 @@ def test_par_10_n_answers_are_asked_for_one_by_one(
     assert texts == [f"Fake answer to: {ASK}"] * 3
     assert len(calls(fake)) == 3
     assert response.usage.input_tokens == 300
-    assert log_line(gate)["input_tokens"] == "300"
+    assert logged(gate)["input_tokens"] == "300"
     assert "a call of its own" in answer.headers["x-llmgate-degraded"]
+
+
+@STREAMED
+@pytest.mark.parametrize("upstream", ["claude", "responses"])
+def test_par_10_n_answers_are_refused_in_balanced(
+    gate: Gateway, fake: FakeProvider, upstream: str, stream: bool
+) -> None:
+    answer = ask(gate, "openai_chat", f"{upstream}/m", stream, key="balanced-key", n=3)
+    assert (answer.status, len(fake.record)) == (400, 0)
+    assert json.loads(answer.body)["error"]["param"] == "n"
 
 
 @pytest.mark.parametrize("upstream", ["claude", "responses"])
@@ -267,7 +286,7 @@ def test_what_the_model_gave_up_is_asked_for_once_more(
     answer = ask(gate, client, "gemini/m", stream)
     assert answer.text == f"Fake answer to: {ASK}"
     assert len(calls(fake)) == 2
-    assert int(log_line(gate)["input_tokens"]) > 1000
+    assert int(logged(gate)["input_tokens"]) > 1000
     status, _headers, body = gate.request("GET", "/admin/status")
     assert (status, json.loads(body)["cooldowns"]) == (200, [])
 
@@ -280,5 +299,31 @@ def test_given_up_twice_is_a_stop_in_max_compat(
     answer = ask(gate, "openai_chat", "gemini/m", stream)
     assert (answer.text, answer.response.finish_reason) == ("", ir.FinishReason.STOP)
     assert len(calls(fake)) == 2
-    if not stream:
-        assert "gave the answer up" in answer.headers["x-llmgate-degraded"]
+    assert "the provider gave the answer up" in log_line(gate)
+
+
+@STREAMED
+@pytest.mark.parametrize("client", ["openai_chat", "openai_responses", "anthropic"])
+def test_given_up_twice_is_a_502_in_balanced(
+    gate: Gateway, fake: FakeProvider, client: str, stream: bool
+) -> None:
+    fake.play("given-up", times=0)
+    answer = ask(gate, client, "gemini/m", stream, key="balanced-key")
+    assert (answer.status, len(calls(fake))) == (502, 2), answer.body
+    assert b"MALFORMED_FUNCTION_CALL" in answer.body
+
+
+def test_given_up_behind_content_is_not_asked_for_again(gate: Gateway, fake: FakeProvider) -> None:
+    fake.play("given-up", times=0, text="Some words")
+    answer = ask(gate, "openai_chat", "gemini/m", True)
+    assert (answer.text, answer.response.finish_reason) == ("Some words", ir.FinishReason.STOP)
+    assert len(calls(fake)) == 1
+
+
+def test_a_client_of_gemini_sees_what_was_given_up_itself(
+    gate: Gateway, fake: FakeProvider
+) -> None:
+    fake.play("given-up", times=1)
+    answer = ask(gate, "gemini", "gemini/m", False)
+    assert b"MALFORMED_FUNCTION_CALL" in answer.body
+    assert len(calls(fake)) == 1

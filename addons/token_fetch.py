@@ -82,7 +82,9 @@ class Caller:
         proxies: dict[str, str] | None = None if proxy is None else {}
         if proxy not in (None, "direct"):
             proxies = {"http": str(proxy), "https": str(proxy)}
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        context = ssl.create_default_context()
+        if ca_file is not None:
+            context.load_verify_locations(str(ca_file))
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler(proxies),
             urllib.request.HTTPSHandler(context=context),

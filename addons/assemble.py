@@ -30,6 +30,7 @@ from addons.settle import Settler
 from addons.side import Side
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
+from addons.trim import Trim
 from addons.trust import Trust
 from addons.typechecks import TypeChecks
 from addons.userhooks import UserHooks
@@ -51,6 +52,8 @@ def assemble() -> list[object]:
     side = Side(exchanges, configs, translate)
     hooks = UserHooks(exchanges, dispatch, translate, side)
     settler.sinks.append(hooks.record)
+    trim = Trim()
+    settler.watchers.append(trim.settled)
     failover = Failover(exchanges, translate, Credentials(), picker, settler, hooks)
     engine = Engine(failover)
     engine.begin_hook = dispatch.begin
@@ -65,6 +68,7 @@ def assemble() -> list[object]:
         JoinChunks(engine),
         Pool(engine),
         Trust(),
+        trim,
         Admission(exchanges, configs),
         admin,
         LocalPages(exchanges, configs, picker),

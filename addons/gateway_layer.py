@@ -32,6 +32,7 @@ from addons.internals import (
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
+    discard_head,
     is_usable,
     request_head_size,
 )
@@ -231,6 +232,7 @@ class GatewayLayer(HttpLayer):
         """Close a connection whose peer sends a message head without end."""
         if request_head_size(self.connections.get(conn)) > MAX_HEAD_BYTES:
             yield commands.Log(f"message head exceeds {MAX_HEAD_BYTES} bytes: {conn}")
+            discard_head(self.connections.get(conn))
             yield from self._drop(conn)
 
     def _drop(self, conn: Connection) -> Commands[None]:

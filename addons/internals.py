@@ -101,6 +101,7 @@ __all__ = [
     "WebsocketMessageHook",
     "WebsocketStartHook",
     "chunked_client",
+    "discard_head",
     "forget_stream",
     "handler_of",
     "http_client",
@@ -189,6 +190,13 @@ def forget_stream(top: layer.Layer | None, stream_id: int) -> bool:
     """Take back a request that an HTTP/2 connection has queued and not sent; False if it is on its way."""
     http = http_client(top)
     return isinstance(http, Http2Client) and http.stream_queue.pop(stream_id, None) is not None
+
+
+def discard_head(top: layer.Layer | None) -> None:
+    """Let go of the bytes of a message head that nobody will read: the layers of a closed connection live on a while."""
+    http = top if isinstance(top, Http1Server) else http_client(top)
+    if isinstance(http, (Http1Server, Http1Client)):
+        http.buf = type(http.buf)()
 
 
 def request_head_size(top: layer.Layer | None) -> int:

@@ -2,7 +2,6 @@
 
 Every answer must be whole and right, or end in its protocol's own error, within the timeouts; afterwards the gateway
 must be alive, with no active exchange, no connection left in use, and memory as before. Linux only (/proc).
-Left out: faults of HTTP/2 (RST_STREAM, GOAWAY) and of TLS.
 """
 
 from __future__ import annotations
@@ -12,12 +11,15 @@ import asyncio
 import contextlib
 import json
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
+from scripts.fault_tls import H2_FAULTS, TLS_FAULTS, FaultTls
 from scripts.fault_upstream import FAULTS, HARMLESS, FaultUpstream
 from scripts.mitm import KEY, Mitmdump
 
@@ -25,10 +27,37 @@ type Json = dict[str, Any]
 
 CONCURRENCY: Final = 24
 LONGEST_S: Final = 15.0
-RARE: Final = {"huge-line": 2, "endless-headers": 40, "stall": 200, "mute": 200}
+ROUNDS: Final = 4
+SETTLE_S: Final = 4
+RARE: Final = {
+    "huge-line": 4,
+    "endless-headers": 40,
+    "stall": 200,
+    "mute": 200,
+    "h2-stall": 100,
+    "h2-mute": 100,
+    "tls-silent": 100,
+}
 """Most exchanges of a fault that takes long."""
 PROTOCOLS: Final = ("openai_chat", "openai_responses", "anthropic", "gemini")
-PROVIDERS: Final = {"chat": 0, "responses": 1, "claude": 2, "gemini": 3}
+PROVIDERS: Final = dict(
+    zip(("chat", "responses", "claude", "gemini"), PROTOCOLS, strict=True),
+)
+ALL_FAULTS: Final = (*FAULTS, *H2_FAULTS, *TLS_FAULTS)
+LEFT: Final = (
+    "drip",
+    "stall",
+    "mute",
+    "none",
+    "pieces",
+    "h2-drip",
+    "h2-stall",
+    "h2-mute",
+    "tls-silent",
+)
+"""Of which clients leave: while the gateway connects, waits, streams and ends."""
+UNNOTICED: Final = HARMLESS | {"h2-none", "h2-drip"}
+"""Faults that a client must not notice."""
 _ENDS: Final = {
     "openai_chat": b"data: [DONE]",
     "openai_responses": b"event: response.completed",
@@ -49,7 +78,8 @@ class Report:
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-    rss_mb: tuple[float, float] = (0.0, 0.0)
+    rss_mb: list[float] = field(default_factory=list)
+    """After each round."""
     active: int = -1
     busy: int = -1
     slowest_s: float = 0.0
@@ -59,17 +89,17 @@ class Report:
         """Fault x outcome, as Markdown."""
         kinds = ("whole", "error answer", "error in the stream", "left by the client", "wrong")
         rows = ["| fault | " + " | ".join(kinds) + " |", "|---|" + "--:|" * len(kinds)]
-        for name in dict.fromkeys([*FAULTS, *(fault for fault, _ in self.outcomes)]):
+        for name in dict.fromkeys([*ALL_FAULTS, *(fault for fault, _ in self.outcomes)]):
             counts = [self.outcomes[name, kind] for kind in kinds]
             if any(counts):
                 rows.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
-        before, after = self.rss_mb
+        memory = " -> ".join(f"{rss:.0f}" for rss in self.rss_mb)
         return "\n".join(
             [
                 *rows,
                 "",
                 f"{self.outcomes.total()} exchanges in {self.took_s:.0f} s, slowest "
-                f"{self.slowest_s:.1f} s; RSS {before:.0f} -> {after:.0f} MB; active {self.active}; "
+                f"{self.slowest_s:.1f} s; RSS after each round {memory} MB; active {self.active}; "
                 f"upstream answers open {self.busy}; "
                 f"problems {len(self.problems)}",
                 *self.problems[:10],
@@ -77,19 +107,19 @@ class Report:
         )
 
 
-def configuration(base_url: str) -> Json:
+def configuration(base_url: str, tls: FaultTls) -> Json:
     """A provider per protocol, one attempt each, short timeouts."""
     providers = {
         name: {
-            "protocol": PROTOCOLS[number],
+            "protocol": protocol,
             "base_url": f"{base_url}/{'v1beta' if name == 'gemini' else 'v1'}",
             "api_key": "k",
         }
-        for name, number in PROVIDERS.items()
+        for name, protocol in PROVIDERS.items()
     }
     return {
-        "providers": providers,
-        "timeouts": {"connect_s": 2, "first_byte_s": 1, "idle_s": 1, "total_s": 5, "stream_s": 5},
+        "providers": providers | tls.providers(PROVIDERS),
+        "timeouts": {"connect_s": 1, "first_byte_s": 1, "idle_s": 1, "total_s": 5, "stream_s": 5},
         "retry": {"max_attempts": 1},
         "cooldowns": {"enabled": False},
     }
@@ -104,7 +134,7 @@ def request_bytes(protocol: str, model: str, stream: bool) -> bytes:
         path = f"/v1beta/models/{model}:{verb}"
         body = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
     elif protocol == "openai_responses":
-        path, body = "/v1/responses", body | {"input": "Hi"}
+        path, body = "/v1/responses", body | {"input": "Hi", "store": False}
     elif protocol == "anthropic":
         path, body = "/v1/messages", body | {"max_tokens": 99, "messages": messages}
     else:
@@ -154,13 +184,14 @@ class Chaos:
 
     gateway: Mitmdump
     upstream: FaultUpstream
+    tls: FaultTls
     random: random.Random
     report: Report = field(default_factory=Report)
 
     def plan(self, count: int) -> list[str]:
         """The faults of a run, shuffled."""
-        rare = {name: min(most, max(1, count // 40)) for name, most in RARE.items()}
-        usual = [name for name in FAULTS if name not in RARE]
+        rare = {name: min(most // ROUNDS or 1, max(1, count // 40)) for name, most in RARE.items()}
+        usual = [name for name in ALL_FAULTS if name not in RARE]
         chosen = [name for name, most in rare.items() for _ in range(most)]
         chosen += [usual[n % len(usual)] for n in range(count - len(chosen))]
         self.random.shuffle(chosen)
@@ -170,6 +201,10 @@ class Chaos:
         """One exchange of any pair of protocols."""
         protocol = self.random.choice(PROTOCOLS)
         provider = self.random.choice(list(PROVIDERS))
+        if fault in H2_FAULTS:
+            provider = f"h2-{provider}"
+        elif fault in TLS_FAULTS:
+            provider = fault
         stream = self.random.random() < 0.6
         model = f"{provider}/fault-{fault}~{self.random.randrange(10**9)}"
         request = request_bytes(protocol, model, stream)
@@ -184,7 +219,7 @@ class Chaos:
             outcome = "wrong"
             where += f" {type(error).__name__}"
         self.report.slowest_s = max(self.report.slowest_s, time.monotonic() - started)
-        if fault in HARMLESS and outcome != "whole":
+        if fault in UNNOTICED and outcome != "whole":
             outcome = "wrong"
         if outcome == "wrong":
             self.report.problems.append(f"{where} {answer[:200]!r} … {answer[-300:]!r}")
@@ -192,11 +227,14 @@ class Chaos:
 
     async def abort(self, _fault: str) -> None:
         """A client that leaves at a random moment."""
-        fault = self.random.choice(("drip", "stall", "mute", "none", "pieces"))
+        fault = self.random.choice(LEFT)
         protocol = self.random.choice(PROTOCOLS)
-        model = (
-            f"{self.random.choice(list(PROVIDERS))}/fault-{fault}~{self.random.randrange(10**9)}"
-        )
+        provider = self.random.choice(list(PROVIDERS))
+        if fault in H2_FAULTS:
+            provider = f"h2-{provider}"
+        elif fault in TLS_FAULTS:
+            provider = fault
+        model = f"{provider}/fault-{fault}~{self.random.randrange(10**9)}"
         request = request_bytes(protocol, model, self.random.random() < 0.7)
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(self.random.random() * 0.15):
@@ -214,6 +252,24 @@ class Chaos:
 
         await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
 
+    async def rounds(self, count: int, aborts: int) -> None:
+        """Everything, in rounds; memory is looked at when each has settled."""
+        started = time.monotonic()
+        for _ in range(ROUNDS):
+            await self.run(self.plan(count // ROUNDS))
+            await self.run(["abort"] * (aborts // ROUNDS), aborting=True)
+            await self.quiet()
+            self.report.rss_mb.append(await self._settled_rss_mb())
+        self.report.took_s = time.monotonic() - started
+
+    async def _settled_rss_mb(self) -> float:
+        """The least within a few seconds: free memory is given back a moment after the last request."""
+        seen = [self.gateway.rss_mb()]
+        for _ in range(SETTLE_S):
+            await asyncio.sleep(1)
+            seen.append(self.gateway.rss_mb())
+        return min(seen)
+
     async def active(self) -> int:
         """What /health says; -1 when it says nothing."""
         request = b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
@@ -227,7 +283,7 @@ class Chaos:
         """Wait until nothing is active but the question itself, which counts as one; note what is left."""
         for _ in range(50):
             self.report.active = await self.active() - 1
-            self.report.busy = self.upstream.busy
+            self.report.busy = self.upstream.busy + self.tls.busy
             if self.report.active == 0 and self.report.busy == 0:
                 break
             await asyncio.sleep(0.1)
@@ -237,27 +293,20 @@ class Chaos:
 
 
 async def chaos(count: int, seed: int, aborts: int) -> Report:
-    """A whole run: warm up, faults, aborted requests, and a look at what is left."""
-    async with FaultUpstream() as upstream:
-        gateway = Mitmdump.gateway(configuration(upstream.base_url))
-        await asyncio.to_thread(gateway.__enter__)
-        try:
-            one = Chaos(gateway, upstream, random.Random(seed))  # noqa: S311 - repeatable
-            started = time.monotonic()
-            plan = one.plan(count)
-            warm_up = len(plan) // 4
-            await one.run(plan[:warm_up])
-            before = gateway.rss_mb()
-            await one.run(plan[warm_up:])
-            await one.run(["abort"] * aborts, aborting=True)
-            await one.quiet()
-            one.report.rss_mb = (before, gateway.rss_mb())
-            one.report.took_s = time.monotonic() - started
-            if "Traceback" in (log := gateway.log):
-                one.report.problems.append(log[log.index("Traceback") :][:1500])
-            return one.report
-        finally:
-            await asyncio.to_thread(gateway.__exit__, None, None, None)
+    """A whole run in rounds of the same faults and leaving clients, and a look at what is left after each."""
+    with tempfile.TemporaryDirectory(prefix="llmgate-chaos-") as folder:
+        async with FaultUpstream() as upstream, FaultTls(Path(folder)) as tls:
+            gateway = Mitmdump.gateway(configuration(upstream.base_url, tls))
+            await asyncio.to_thread(gateway.__enter__)
+            try:
+                dice = random.Random(seed)  # noqa: S311 - repeatable
+                one = Chaos(gateway, upstream, tls, dice)
+                await one.rounds(count, aborts)
+                if "Traceback" in (log := gateway.log):
+                    one.report.problems.append(log[log.index("Traceback") :][:1500])
+                return one.report
+            finally:
+                await asyncio.to_thread(gateway.__exit__, None, None, None)
 
 
 def main() -> None:

@@ -31,13 +31,9 @@ class Exchange:
     """One request: the good answer in frames, and how to send bytes."""
 
     def __init__(self, request: Request, reply: Reply, seed: int) -> None:
-        called = locate(request)
         self.reply = reply
         self.random = random.Random(seed)  # noqa: S311 - places faults
-        self.protocol = called.dialect.name if called is not None else "openai_chat"
-        compact = request.body.replace(b" ", b"")
-        self.stream = called is not None and (called.stream or b'"stream":true' in compact)
-        self.frames = answer(self.protocol, self.stream)
+        self.protocol, self.stream, self.frames = placed(request)
         self.body = b"".join(self.frames)
         self.type = b"text/event-stream" if self.stream else b"application/json"
 
@@ -58,6 +54,15 @@ class Exchange:
     def cut(self) -> int:
         """A random place in the answer, never its end."""
         return self.random.randrange(max(1, len(self.body) * 3 // 4))
+
+
+def placed(request: Request) -> tuple[str, bool, list[bytes]]:
+    """What a request asks for: protocol, whether it streams, and the good answer."""
+    called = locate(request)
+    protocol = called.dialect.name if called is not None else "openai_chat"
+    compact = request.body.replace(b" ", b"")
+    stream = called is not None and (called.stream or b'"stream":true' in compact)
+    return protocol, stream, answer(protocol, stream)
 
 
 @lru_cache

@@ -12,6 +12,7 @@ from addons.collector import Collector
 from addons.cooldown import Cooldowns
 from addons.credentials import Credentials
 from addons.dispatch import Dispatch
+from addons.drain import Drain
 from addons.engine import Engine
 from addons.exchange import Exchanges, now_s
 from addons.failover import Failover
@@ -57,7 +58,10 @@ def assemble() -> list[object]:
     failover = Failover(exchanges, translate, Credentials(), picker, settler, hooks)
     engine = Engine(failover)
     engine.begin_hook = dispatch.begin
+    drain = Drain(configs, places, engine.end_answers)
+    settler.watchers.append(drain.settled)
     return [
+        drain,
         dispatch,
         ConfigWatcher(configs, translate),
         KeepState(configs, kept(picker.cooldowns, ledger, admin), time.time),

@@ -46,6 +46,8 @@ class Cause(enum.StrEnum):
     """A committed answer broke off."""
     TOO_LARGE = "too_large"
     """A buffered answer outgrew `Attempt.max_body_bytes`."""
+    STOPPING = "stopping"
+    """The gateway stops, and the answer took too long to wait for."""
     REFUSED = "refused"
     """A `llm_attempt` hook gave an answer instead, to a client that has the head of a stream already."""
     INTERNAL = "internal"

@@ -48,7 +48,7 @@ from addons.contract import (
 from addons.gateway_layer import GatewayLayer
 from addons.internals import ClientTLSLayer, ReverseProxy, handler_of
 from addons.local_socket import LocalSocket, Session
-from addons.phases import ClientGone, Connect, Inject, LocalStream
+from addons.phases import ClientGone, Connect, Inject, LocalStream, Stopping
 from addons.selfcheck import IncompatibleMitmproxy, self_check
 
 if TYPE_CHECKING:
@@ -126,6 +126,13 @@ class Engine:
             subject = subject.flow
         if isinstance(subject, http.HTTPFlow):
             self.failed_flows.add(subject)
+
+    async def end_answers(self) -> None:
+        """End every answer that an upstream is still giving: the gateway stops."""
+        for gateway_layer in list(self.layers.values()):
+            if (handler := handler_of(gateway_layer.context.client)) is not None:
+                await handler.server_event(Stopping())
+                await handler.drain_writers()
 
     # --- for the layers
 

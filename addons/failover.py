@@ -57,6 +57,7 @@ CAUSES: Final[dict[Cause, ErrorKind]] = {
     Cause.CUT: ErrorKind.UPSTREAM_CUT,
     Cause.TOO_LARGE: ErrorKind.UPSTREAM_MALFORMED,
     Cause.REFUSED: ErrorKind.INTERNAL,
+    Cause.STOPPING: ErrorKind.OVERLOADED,
     Cause.INTERNAL: ErrorKind.INTERNAL,
 }
 """What a failure of the transport means; STATUS and FIRST_EVENT carry the upstream's own error."""
@@ -72,6 +73,7 @@ WORDS: Final[dict[Cause, str]] = {
     Cause.PROTOCOL: "the provider broke the connection before it answered",
     Cause.CUT: "upstream stream ended early",
     Cause.TOO_LARGE: "the provider's answer is too large",
+    Cause.STOPPING: "the gateway is stopping; ask again",
     Cause.INTERNAL: "internal error in the gateway",
 }
 MAGIC: Final = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}

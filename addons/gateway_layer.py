@@ -46,6 +46,7 @@ from addons.phases import (
     Connect,
     Flush,
     Inject,
+    Stopping,
     Tick,
 )
 from addons.trust import trust
@@ -104,6 +105,9 @@ class GatewayLayer(HttpLayer):
             yield from self.event_to_child(event.stream, event)
         elif isinstance(event, ClientGone):
             yield from self._end_all()
+        elif isinstance(event, Stopping):
+            for stream in set(self.streams.values()):
+                yield from self.event_to_child(stream, event)
         elif isinstance(event, events.ConnectionEvent) and event.connection in self._abandoned:
             home = self._abandoned[event.connection]
             if isinstance(event, events.ConnectionClosed):

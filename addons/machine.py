@@ -46,6 +46,7 @@ from addons.phases import (
     Flush,
     Inject,
     Phase,
+    Stopping,
     Tick,
     or_never,
     present,
@@ -62,6 +63,10 @@ CLOSED_WHILE_IDLE: Final = re.compile(
 )
 """mitmproxy's words for an upstream that closed without a byte of answer."""
 
+ANSWERING: Final = frozenset(
+    {Phase.WAITING, Phase.PEEKING, Phase.FAILING, Phase.STREAMING, Phase.BUFFERING}
+)
+"""An upstream has the request."""
 _attempt_ids = itertools.count(1 << 40)
 """Each try gets a stream id of its own towards the upstream, far above any real one: late events of an abandoned
 try carry a dead id and are dropped by code that mitmproxy already has. Global, since pooled upstream connections
@@ -110,6 +115,8 @@ class GatewayStream(ClientSide):
                 yield from self._on_local_piece(event.data)
             elif isinstance(event, Tick):
                 yield from self._on_deadline()
+            elif isinstance(event, Stopping):
+                yield from self._stop()
             elif not isinstance(event, ResponseTrailers):  # trailers are dropped
                 yield from self._on_request_event(event)
         except Exception:
@@ -505,6 +512,11 @@ class GatewayStream(ClientSide):
         else:
             self.response_body_buf.clear()
             yield from self._answer(self.policy.unary_broken(self.flow, cause, message))
+
+    def _stop(self) -> Commands[None]:
+        """The gateway stops: what waits for an upstream's answer, or for the rest of it, is told."""
+        if self.phase in ANSWERING:
+            yield from self._broken(Cause.STOPPING, "the gateway stops")
 
     def _crashed(self) -> Commands[None]:
         """After an exception: end the client's answer in an error, whatever phase it was in."""

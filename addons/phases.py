@@ -87,6 +87,11 @@ class ClientGone(events.Event):
 
 
 @dataclass
+class Stopping(events.Event):
+    """The gateway stops, and has waited long enough: running answers end now."""
+
+
+@dataclass
 class Inject(events.Event):
     """A piece of a local answer (b"" = its end), pushed into a live stream from outside the layers."""
 

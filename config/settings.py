@@ -45,7 +45,7 @@ class Timeouts(Section):
     """Silence after which a streaming client's answer starts, so that heartbeats can flow although no
     upstream has answered yet; from then on failures end in the stream. Absent = `retry.peek_s`."""
     shutdown_s: Seconds = 30.0
-    """How long running answers may go on when the gateway stops."""
+    """How long running answers may go on when the gateway stops; then they end in their protocol's error."""
 
 
 class Backoff(Section):

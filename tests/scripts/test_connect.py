@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import json
 import os
@@ -185,6 +186,10 @@ def test_there_and_back_leaves_every_file_as_it_was(client: str, home: Path) -> 
     assert connected != before
     for name, (data, mode) in connected.items():
         assert name in before or mode == 0o600, name
+        if name in before:
+            old = before[name][0]
+            assert data.startswith(codecs.BOM_UTF8) == old.startswith(codecs.BOM_UTF8)
+            assert data.count(b"\n") - data.count(b"\r\n") == 0 or b"\r\n" not in old
         if name not in written(client, home):
             assert (data, mode) == before[name], "a file that is none of ours"
     llmgate("disconnect", client)
@@ -321,6 +326,24 @@ def test_a_file_of_ours_to_which_something_was_added_stays_with_that(home: Path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"theme": "nord"}))
     llmgate("disconnect", "opencode")
     assert json.loads(path.read_text()) == {"theme": "nord"}
+
+
+def test_a_file_of_ours_goes_though_its_client_has_written_it_anew(home: Path) -> None:
+    connect("opencode")
+    path = home / ".config/opencode/opencode.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=8, sort_keys=True))
+    llmgate("disconnect", "opencode")
+    assert not path.exists()
+
+
+def test_a_byte_order_mark_stays_through_edits(home: Path) -> None:
+    fill(home, "claude")
+    connect("claude")
+    path = home / ".claude/settings.json"
+    path.write_bytes(path.read_bytes().replace(b'"opus"', b'"sonnet"'))
+    llmgate("disconnect", "claude")
+    original = HOMES["claude"][".claude/settings.json"]
+    assert path.read_bytes() == original.replace(b'"opus"', b'"sonnet"')
 
 
 def test_connecting_anew_elsewhere_keeps_what_there_was_at_first(home: Path) -> None:

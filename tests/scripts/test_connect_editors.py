@@ -19,7 +19,7 @@ from scripts.llmgate.connect.data import (
     new_containers,
 )
 from scripts.llmgate.connect.formats import FORMATS, FormatName, edit, restore
-from scripts.llmgate.connect.undo import merge, undone
+from scripts.llmgate.connect.undo import LINES, MAX_UNITS, WORDS, merge, undone
 
 JSON = (
     Change(("apiKeyHelper",), "cat /t"),
@@ -205,6 +205,16 @@ EXACT = [
         "toml", 'model = "a"\n\n# t\n[t]\nx=1\n', ("# t\n", "# u\n\n\n"), id="toml: a comment"
     ),
     pytest.param("env", "A=1\n# c\nB=2\n", ("A=1", "A=1\nZ=3"), id="env: a line"),
+    pytest.param(
+        "json",
+        '{\n  "env": {\n    "OLD_KEY": "s", // mine\n    "K": 1\n  },\n  "z": 1\n}\n',
+        ('"z": 1', '"z": 2'),
+        id="json: what was taken out comes back to its place",
+    ),
+    pytest.param("toml", "a = 1\n[t]\nx=1", ("a = 1", "a = 2"), id="toml: no line end at the end"),
+    pytest.param(
+        "env", "GOOGLE_API_KEY=k # c\nA=1", ("A=1", "A=2"), id="env: a line with a comment"
+    ),
 ]
 
 
@@ -216,6 +226,60 @@ def test_an_edit_elsewhere_survives_to_the_byte(
     assert change[0] in after
     back = undone(text, after, after.replace(*change), done, made, FORMATS[name])
     assert back == text.replace(*change)
+
+
+LAYOUTS = [
+    pytest.param(
+        "json", '{\n\t"a": 1\n}', '{\n\t"a": 1,\n\t"n": {\n\t\t"v": "x"\n\t}\n}', id="tabs"
+    ),
+    pytest.param("json", '{"a":1}', '{"a":1,"n":{"v":"x"}}', id="one line without spaces"),
+    pytest.param("json", '{"a": 1}', '{"a": 1, "n": {"v": "x"}}', id="one line"),
+    pytest.param(
+        "json",
+        '{\n  "a": 1, // c\n}',
+        '{\n  "a": 1, // c\n  "n": {\n    "v": "x"\n  },\n}',
+        id="a trailing comma",
+    ),
+    pytest.param(
+        "json",
+        '{\n    "n": {},\n    "a": 1\n}\n',
+        '{\n    "n": {\n        "v": "x"\n    },\n    "a": 1\n}\n',
+        id="an empty object opens up",
+    ),
+    pytest.param("json", "", '{\n  "n": {\n    "v": "x"\n  }\n}\n', id="a new file"),
+    pytest.param(
+        "toml", "# c\n[t]\na = 1", '# c\n[t]\na = 1\n\n[n]\nv = "x"\n', id="a table at the end"
+    ),
+    pytest.param(
+        "toml",
+        "[n]\n  a = 1\n\n# c\n[t]\n",
+        '[n]\n  a = 1\n  v = "x"\n\n# c\n[t]\n',
+        id="its table",
+    ),
+    pytest.param(
+        "toml", "n.a = 1\n\n[t]\n", 'n.a = 1\nn.v = "x"\n\n[t]\n', id="beside dotted keys"
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "expected"), LAYOUTS)
+def test_what_is_added_looks_like_what_is_there(name: FormatName, text: str, expected: str) -> None:
+    assert edit(text, [Change(("n", "v"), "x")], FORMATS[name])[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# servers\n[t]\n", 'v = "x"\n\n# servers\n[t]\n'),
+        ("# the file\n\n[t]\n", '# the file\n\nv = "x"\n\n[t]\n'),
+        ("#:schema s\n[t]\n", '#:schema s\nv = "x"\n\n[t]\n'),
+        ("a = [\n 1,\n] # c\n\n[t]\n", 'a = [\n 1,\n] # c\nv = "x"\n\n[t]\n'),
+    ],
+)
+def test_a_first_key_stands_before_the_tables_and_parts_no_comment_from_its_table(
+    text: str, expected: str
+) -> None:
+    assert edit(text, [Change(("v",), "x")], FORMATS["toml"])[0] == expected
 
 
 def test_a_table_appended_behind_ours_stays() -> None:
@@ -274,9 +338,16 @@ def test_what_cannot_be_edited_is_refused_with_its_line(
 
 
 def test_merging_refuses_what_touches() -> None:
-    assert merge("a\nb\nc\n", "A\nb\nc\n", "a\nb\nC\n") == "A\nb\nC\n"
-    assert merge("a\nb\n", "A\nb\n", "B\nb\n") is None
-    assert merge("a\n", "a\nx\n", "a\ny\n") is None
+    assert merge("a\nb\nc\n", "A\nb\nc\n", "a\nb\nC\n", LINES) == "A\nb\nC\n"
+    assert merge("a\nb\n", "A\nb\n", "B\nb\n", LINES) is None
+    assert merge("a\n", "a\nx\n", "a\ny\n", LINES) is None
+    assert merge('"z": 1\n', '"z": 1,\n', '"z": 2\n', LINES) is None
+    assert merge('"z": 1\n', '"z": 1,\n', '"z": 2\n', WORDS) == '"z": 2,\n'
+
+
+def test_merging_gives_up_on_too_much() -> None:
+    many = "a\n" * (MAX_UNITS + 1)
+    assert merge(many, many.replace("a", "b"), many, LINES) is None
 
 
 # Random documents.

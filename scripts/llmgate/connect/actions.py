@@ -20,6 +20,7 @@ from scripts.llmgate.connect.store import Record, Saved, State, Store
 from scripts.llmgate.connect.undo import undone
 
 EMPTY: Final = ("", "{}")
+"""What is left of a file that we made, blanks aside, when nobody has added anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +127,7 @@ def _without_ours(saved: Saved, now: Content) -> tuple[bytes | None, tuple[str, 
         for item in saved.done
         if item not in ours and lookup(data, item.path) != lookup(form.load(before), item.path)
     )
-    if saved.before is None and result.strip() in EMPTY:
+    if saved.before is None and "".join(result.split()) in EMPTY:
         return None, kept
     return files.bytes_of(result, bom=now.has_bom), kept
 

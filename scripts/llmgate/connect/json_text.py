@@ -183,7 +183,8 @@ class _Style:
 
     def render(self, value: Any) -> str:
         if self.here is None:
-            return json.dumps(value, ensure_ascii=False, separators=(", ", self.colon))
+            gap = ", " if self.colon.endswith(" ") else ","
+            return json.dumps(value, ensure_ascii=False, separators=(gap, self.colon))
         text = json.dumps(value, ensure_ascii=False, indent=self.step, separators=(",", self.colon))
         return text.replace("\n", self.newline + self.here)
 
@@ -227,7 +228,7 @@ def _insert(
     if last is None:
         return _insert_first(text, root, container, style, new)
     if style.here is None:
-        gap = " " if last.comma is not None or ", " in text or len(container.members) == 1 else ""
+        gap = " " if style.colon.endswith(" ") else ""
         if last.comma is not None:
             return text[: last.comma + 1] + gap + new + "," + text[last.comma + 1 :]
         return text[: last.node.end] + "," + gap + new + text[last.node.end :]

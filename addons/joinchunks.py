@@ -1,12 +1,14 @@
 """Optional: hand on what one read brought of a chunked answer in one piece, instead of one event per HTTP chunk.
 
 Providers send each event of a stream as a chunk, and mitmproxy passes each chunk through some twenty generators. The
-chunks of one read are joined where the reader gives them out; how a chunk is read, and what is no chunk, stays h11's.
+chunks of one read are joined where the reader gives them out. Whole and plain chunks are cut out at once; all others,
+the end and everything broken are h11's to read.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REHEARSAL: Final = b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\nnext"
+PLAIN_HEAD: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+REHEARSAL: Final = (b"1\r\na\r\n2\r\nbc\r\n3;x\r\nd", b"ef\r\n1\r\ng\r\n0\r\n\r\nnext")
 
 
 class JoinedChunks:
@@ -44,7 +47,7 @@ class JoinedChunks:
             if isinstance(held, Exception):
                 raise held
             return held
-        pieces: list[bytes] = []
+        pieces = self._whole_chunks(buf)
         try:
             while isinstance(event := self._reader(buf), h11.Data):
                 pieces.append(event.data)
@@ -58,6 +61,28 @@ class JoinedChunks:
             self._held = event
         return h11.Data(data=b"".join(pieces))
 
+    def _whole_chunks(self, buf: ReceiveBuffer) -> list[bytes]:
+        """The data of the chunks at the front of the buffer that are there to their last byte."""
+        reader = self._reader
+        if reader._bytes_in_chunk or reader._reading_trailer:  # rehearsed at start
+            return []
+        data, owed = bytes(buf), reader._bytes_to_discard
+        if not data.startswith(owed):
+            return []
+        pieces: list[bytes] = []
+        at = len(owed)
+        while (head := PLAIN_HEAD.match(data, at)) is not None:
+            start = head.end()
+            end = start + int(head[1], 16)
+            if start == end or not data.startswith(b"\r\n", end):
+                break
+            pieces.append(data[start:end])
+            at = end + 2
+        if pieces:
+            reader._bytes_to_discard = b""
+            buf.maybe_extract_at_most(at)
+        return pieces
+
     def read_eof(self) -> Any:
         """The connection was closed in the middle of the body."""
         return self._reader.read_eof()
@@ -66,14 +91,18 @@ class JoinedChunks:
 def missing() -> str:
     """What keeps this module from working with the installed h11, "" for nothing."""
     buffer, reader = ReceiveBuffer(), JoinedChunks(ChunkedReader())
-    buffer += REHEARSAL
+    seen: list[Any] = []
     try:
-        data, end = reader(buffer), reader(buffer)
+        for piece in REHEARSAL:
+            buffer += piece
+            seen += [reader(buffer), reader(buffer)]
     except Exception as error:  # noqa: BLE001 - whatever an unknown h11 raises is the finding
         return f"the reader raised {type(error).__name__}: {error}"
-    joined = isinstance(data, h11.Data) and bytes(data.data) == b"abc"
-    ended = isinstance(end, h11.EndOfMessage) and bytes(buffer) == b"next"
-    return "" if joined and ended else "the reader does something else"
+    first, nothing, second, end = seen
+    joined = isinstance(first, h11.Data) and first.data == b"abcd" and nothing is None
+    ended = isinstance(second, h11.Data) and second.data == b"efg" and bytes(buffer) == b"next"
+    good = joined and ended and isinstance(end, h11.EndOfMessage)
+    return "" if good else "the reader does something else"
 
 
 def join(top: layer.Layer | None) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import h11
 import pytest
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from addons import joinchunks
 from addons.contract import Verdict
@@ -31,7 +34,7 @@ def read(reader: object, *pieces: bytes) -> tuple[list[str], bytes]:
                 break
             if isinstance(event, h11.EndOfMessage):
                 return [*seen, f"end {list(event.headers)}"], bytes(buffer)
-            seen.append(bytes(event.data).decode())
+            seen.append(bytes(event.data).decode("latin-1"))
     return seen, bytes(buffer)
 
 
@@ -64,6 +67,23 @@ CASES = [
     pytest.param([chunk(b"a")[:-1], b"\n" + END], ["a", "more", "end []"], id="cut in the footer"),
     pytest.param([END], ["end []"], id="an empty body"),
     pytest.param(
+        [chunk(b"a") + b"2;name=value\r\nbc\r\n" + chunk(b"d") + END],
+        ["abcd", "end []"],
+        id="an extension between plain chunks",
+    ),
+    pytest.param([b"0A\r\n0123456789\r\n" + END], ["0123456789", "end []"], id="leading zero"),
+    pytest.param(
+        [chunk(b"a") + b"1\r\nbXX" + chunk(b"c")],
+        ["ab", "LocalProtocolError: malformed chunk footer: bytearray(b'XX') (expected b'\\r\\n')"],
+        id="a broken footer after good chunks",
+    ),
+    pytest.param([b"1\r\na", b"\r\n" + END], ["a", "more", "end []"], id="footer in the next read"),
+    pytest.param(
+        [b"1\r\na\r", b"\n" + chunk(b"b") + END],
+        ["a", "more", "b", "end []"],
+        id="half a footer in the next read",
+    ),
+    pytest.param(
         [chunk(b"a") + b"0\r\nx: 1\r\n\r\n"], ["a", "end [(b'x', b'1')]"], id="with a trailer"
     ),
     pytest.param(
@@ -84,6 +104,27 @@ def test_a_body_is_read_as_h11_reads_it(pieces: list[bytes], expected: list[str]
     plain, left = read(ChunkedReader(), *pieces)
     assert read(JoinedChunks(ChunkedReader()), *pieces) == (expected, left)
     assert joined(plain) == expected
+
+
+@given(
+    chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=12),
+    cuts=st.lists(st.integers(0, 600), max_size=8),
+    tail=st.sampled_from([END, b"", b"zz\r\n", b"1\r\naXX", b"2;e\r\nhi\r\n" + END]),
+)
+def test_any_body_in_any_reads_gives_the_same_bytes_and_the_same_end(
+    chunks: list[bytes], cuts: list[int], tail: bytes
+) -> None:
+    body = b"".join(chunk(one) for one in chunks) + tail
+    places = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    reads = [body[start:end] for start, end in pairwise(places)]
+
+    def outcome(reader: object) -> tuple[bytes, list[str], bytes]:
+        seen, left = read(reader, *reads)
+        ends = [word for word in seen if word.startswith(("end ", "LocalProtocolError"))]
+        data = b"".join(word.encode("latin-1") for word in seen if word not in (*ends, "more"))
+        return data, ends, left
+
+    assert outcome(JoinedChunks(ChunkedReader())) == outcome(ChunkedReader())
 
 
 def test_what_follows_the_body_is_left_in_the_buffer() -> None:

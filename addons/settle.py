@@ -73,6 +73,7 @@ def record_of(exchange: Exchange) -> dict[str, Any]:
         "output_tokens": usage.output_tokens,
         "cache_read_tokens": usage.cache_read_tokens,
         "cache_write_tokens": usage.cache_write_tokens,
+        "cache_hit_ratio": _share(usage.cache_read_tokens, usage.input_tokens),
         "reasoning_tokens": usage.reasoning_tokens,
         "cost_usd": exchange.cost_usd,
         "first_byte_ms": _ms(exchange.started_s, exchange.answered_s),
@@ -84,6 +85,11 @@ def record_of(exchange: Exchange) -> dict[str, Any]:
 
 def _ms(start_s: float, end_s: float | None) -> int | None:
     return None if end_s is None else round((end_s - start_s) * 1000)
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    """How much of the input the provider's cache served."""
+    return None if part is None or not whole else round(part / whole, 3)
 
 
 def _word(value: object) -> str:

@@ -425,7 +425,7 @@ def hinted(
     exchange: Exchange, candidate: Candidate, request: ir.Request, profile: ModelProfile
 ) -> ir.Request:
     """The request with the caching hints that its client left to the gateway."""
-    caching = exchange.config.caching
+    caching = candidate.upstream.caching or exchange.config.caching
     if candidate.protocol == "anthropic":
         if caching.inject_marks and not cache_hints.declines(exchange.body):
             return cache_hints.with_marks(request)

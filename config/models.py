@@ -21,7 +21,7 @@ from config.payload import PayloadRule, could_apply
 from config.presets import load_presets
 from config.prices import price_table
 from config.profiles import ProfilePatch, merge
-from config.providers import Prices, ProviderConfig
+from config.providers import Caching, Prices, ProviderConfig
 from config.routing import ClientKey, ModelConfig, RouteConfig, Strategy, Tenant, When
 from config.runtime import Provider, build_provider, secrets_of, url_passwords
 from config.secrets import UNRESOLVED, Secret, SecretValue
@@ -30,7 +30,6 @@ from config.settings import (
     Admin,
     Affinity,
     Budgets,
-    Caching,
     Cooldowns,
     HeaderLists,
     Hook,

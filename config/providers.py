@@ -266,6 +266,15 @@ def _named(value: Any) -> Any:
     return value
 
 
+class Caching(Section):
+    """Prompt caching done for clients that do not ask for it."""
+
+    inject_marks: bool = True
+    """Towards Anthropic upstreams: mark tools, system text and the last turn, at most 4 marks in all."""
+    cache_key: bool = True
+    """Towards OpenAI upstreams that take one: a `prompt_cache_key` made from the session."""
+
+
 class ProviderFacts(Section):
     """What a preset and a provider entry both can say."""
 
@@ -292,8 +301,8 @@ class ProviderFacts(Section):
     """What to do about its failures, before the general table."""
     http2: bool | None = None
     """Whether HTTP/2 may be used; absent = yes."""
-    envelope: Literal["none", "code_assist"] = "none"
-    """A wrapper around the protocol's own bodies."""
+    caching: Caching | None = None
+    """Prompt caching done for its clients; absent = the general setting."""
 
 
 class ProviderConfig(ProviderFacts):

@@ -19,6 +19,7 @@ from config.presets import Preset
 from config.profiles import ProfilePatch
 from config.providers import (
     AuthStyle,
+    Caching,
     Credential,
     EndpointConfig,
     KeyConfig,
@@ -122,7 +123,7 @@ class Provider:
     status_policy: StatusPolicy
     http2: bool
     list_prices: bool
-    envelope: str
+    caching: Caching | None
     proxy: str | None = field(repr=False)
     ca_file: Path | None
     model_prefix: str | None
@@ -225,7 +226,7 @@ def build_provider(
         status_policy=StatusPolicy((*status_rules, *rules)),
         http2=_first(config.http2, preset.http2 if preset else None, True),
         list_prices=preset is None or preset.list_prices,
-        envelope=_envelope(config, preset),
+        caching=config.caching or (preset.caching if preset else None),
         proxy=config.proxy,
         ca_file=config.ca_file,
         model_prefix=config.model_prefix,
@@ -238,11 +239,6 @@ def build_provider(
 
 def _first(*values: bool | None) -> bool:
     return next(value for value in values if value is not None)
-
-
-def _envelope(config: ProviderConfig, preset: Preset | None) -> str:
-    own = "envelope" in config.model_fields_set
-    return config.envelope if own or preset is None else preset.envelope
 
 
 def _endpoints(config: ProviderConfig, preset: Preset | None) -> Mapping[ProtocolName, Endpoint]:

@@ -177,15 +177,6 @@ class Affinity(Section):
     """Shorter first messages are not recognised."""
 
 
-class Caching(Section):
-    """Prompt caching done for clients that do not ask for it."""
-
-    inject_marks: bool = True
-    """Towards Anthropic upstreams: mark tools, system text and the last turn, at most 4 marks in all."""
-    cache_key: bool = True
-    """Towards OpenAI upstreams that take one: a `prompt_cache_key` made from the session."""
-
-
 class Media(Section):
     """Media that clients give by URL."""
 

@@ -56,8 +56,10 @@ class Recorder:
             return
         self._held = b""
         if any(mark in held for mark in _MARKS):
-            for frame in SseParser().feed(held):
-                self._frame(frame.data)
+            for event in held.split(b"\n\n"):
+                if any(mark in event for mark in _MARKS):
+                    for frame in SseParser().feed(event + b"\n\n"):
+                        self._frame(frame.data)
 
     def _frame(self, data: bytes) -> None:
         try:

@@ -146,7 +146,7 @@ def event_frame(event: str, payload: Json) -> bytes:
 
 def escape_separators(data: bytes) -> bytes:
     """Escape U+2028 and U+2029, which JSON allows raw and line readers break at."""
-    if b"\xe2\x80\xa8" in data or b"\xe2\x80\xa9" in data:
+    if not data.isascii() and (b"\xe2\x80\xa8" in data or b"\xe2\x80\xa9" in data):
         text = LINE_SEPARATORS.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
         return text.encode()
     return data

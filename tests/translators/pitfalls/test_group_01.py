@@ -344,6 +344,12 @@ def test_sys_19_what_the_gateway_puts_in_stands_after_the_results(
     told = flat(upstream, cross(C, upstream, {"messages": messages}, mid_system=how).body)
     kinds = [item[0] for item in told]
     assert kinds.index("result") == kinds.index("call") + 1
+    [place] = [place for place, item in enumerate(told) if "late" in str(item)]
+    if told[place][0] == "system":
+        assert how is MidSystem.HOIST
+        assert place == 0
+    else:
+        assert place > kinds.index("result")
 
 
 @pytest.mark.parametrize("upstream", ALL)

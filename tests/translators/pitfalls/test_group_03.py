@@ -69,7 +69,7 @@ def choice_of(upstream: str, body: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
-def test_cho_01_and_03_a_named_function_in_the_upstreams_own_shape(
+def test_cho_01_cho_03_a_named_function_in_the_upstreams_own_shape(
     client: str, upstream: str
 ) -> None:
     crossed = cross(client, upstream, asking(client, one(client, "f")))

@@ -421,8 +421,9 @@ def test_str_37_the_last_event_without_its_blank_line(upstream: str) -> None:
     assert told(upstream, A, STREAMS[upstream].rstrip(b"\r\n")).text == "Hi"
 
 
-def test_str_38_a_line_of_four_megabytes() -> None:
-    text = "x" * (4 << 20)
+@pytest.mark.parametrize("megabytes", [1, 4, 15])
+def test_str_38_a_line_of_megabytes(megabytes: int) -> None:
+    text = "x" * (megabytes << 20)
     data = sse(chat({"content": text}), chat({}, "stop"), "[DONE]")
     pieces = [data[at : at + 65536] for at in range(0, len(data), 65536)]
     assert told(C, A, pieces).text == text

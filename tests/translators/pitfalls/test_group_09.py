@@ -187,16 +187,38 @@ def test_rsn_19_the_form_of_thinking_is_the_models(form: ThinkingForm, wanted: A
     assert effort == ("high" if form is ThinkingForm.ADAPTIVE else None)
 
 
-def test_rsn_22_sampling_gives_way_to_thinking() -> None:
-    fields = {"reasoning_effort": "high", "temperature": 0.2, "max_completion_tokens": 32000}
-    body, losses = rendered(A, C, fields, thinking_form=ThinkingForm.BUDGET)
-    assert "temperature" not in body
-    assert any("temperature" in item.path for item in losses.degradations)
+THOUGHTFUL: dict[str, dict[str, Any]] = {
+    C: {"reasoning_effort": "high", "max_completion_tokens": 32000},
+    R: {"reasoning": {"effort": "high"}, "max_output_tokens": 32000},
+    A: {"thinking": {"type": "enabled", "budget_tokens": 2048}, "max_tokens": 32000},
+}
+
+
+@pytest.mark.parametrize("client", THOUGHTFUL)
+@pytest.mark.parametrize(("name", "value"), [("temperature", 0.2), ("top_p", 0.5), ("top_k", 5)])
+def test_rsn_22_sampling_gives_way_to_thinking(client: str, name: str, value: float) -> None:
+    if name == "top_k" and client != A:
+        return  # they have no such field
+    fields = {**THOUGHTFUL[client], name: value}
+    body, losses = rendered(A, client, fields, thinking_form=ThinkingForm.BUDGET)
+    assert body["thinking"]["type"] == "enabled"
+    assert name not in body
+    assert any(name in item.path for item in losses.degradations)
+
+
+@pytest.mark.parametrize("client", THOUGHTFUL)
+def test_rsn_22_one_of_two_sampling_values_where_both_are_refused(client: str) -> None:
+    body, losses = rendered(A, client, {"temperature": 0.2, "top_p": 0.5})
+    assert ("temperature" in body, "top_p" in body) == (True, False)
+    assert any("top_p" in item.path for item in losses.degradations)
 
 
 @pytest.mark.parametrize(
     ("asked", "sent"),
-    [("none", "low"), ("minimal", "low"), ("low", "low"), ("medium", "low"), ("high", "high"), ("xhigh", "high")],
+    [
+        ("none", "low"), ("minimal", "low"), ("low", "low"), ("medium", "low"),
+        ("high", "high"), ("xhigh", "high"), ("max", "high"), ("ultra", "high"),
+    ],
 )  # fmt: skip
 def test_rsn_23_the_nearest_level_that_the_model_has(asked: str, sent: str) -> None:
     levels = (ir.Level.LOW, ir.Level.HIGH)
@@ -212,6 +234,25 @@ def test_rsn_24_never_off_where_it_cannot_be_and_only_one_of_two() -> None:
     config = body["generationConfig"]["thinkingConfig"]
     assert config["thinkingBudget"] == 128
     assert "thinkingLevel" not in config
+
+
+@pytest.mark.parametrize(
+    ("profile", "sent"),
+    [
+        pytest.param({}, {"thinkingLevel": "LOW"}, id="a model of levels"),
+        pytest.param(
+            {"thinking_form": ThinkingForm.BUDGET, "budget_range": (128, 32768)},
+            {"thinkingBudget"},
+            id="a model of budgets",
+        ),
+    ],
+)
+def test_rsn_24_of_a_budget_and_a_level_one_is_sent(profile: Any, sent: Any) -> None:
+    thinking = {"thinkingBudget": 0, "thinkingLevel": "low"}
+    fields = {"generationConfig": {"thinkingConfig": thinking}}
+    body, _losses = rendered(G, G, fields, **profile)
+    config = body["generationConfig"]["thinkingConfig"]
+    assert (config if isinstance(sent, dict) else set(config)) == sent
 
 
 def test_rsn_25_summaries_are_asked_for() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.pitfalls import ALL, PNG, A, C, G, R, answer, cross, events_of, sse, stream
+from tests.support.crossfire import is_error, told, whole
+from tests.support.pitfalls import ALL, PNG, A, C, G, R, answer, cross, events_of, sse
 from translators.errors import ErrorKind, GatewayError
 from translators.losses import Mode
 from translators.wire import dumps
@@ -215,18 +216,37 @@ def test_med_15_a_picture_in_a_gemini_answer() -> None:
     body, _ = answer(G, R, GEMINI_PICTURE, asked)
     assert [item["type"] for item in body["output"]] == ["message", "image_generation_call"]
     assert body["output"][1]["result"] == PNG
-    body, losses = answer(G, C, GEMINI_PICTURE)
-    said = dumps(body).decode()
-    assert PNG in said or losses.degradations
+
+
+def test_med_15_chat_gets_it_where_clients_look_for_it() -> None:
+    body, _ = answer(G, C, GEMINI_PICTURE)
+    message = body["choices"][0]["message"]
+    assert message["content"] == "Here: "
+    assert message["images"][0]["image_url"]["url"] == f"data:image/png;base64,{PNG}"
+
+
+def test_med_15_a_client_that_cannot_have_pictures_is_told_of_one() -> None:
+    body, losses = answer(G, A, GEMINI_PICTURE)
+    assert PNG not in dumps(body).decode()
+    assert body["content"][0]["text"] == "Here: "
+    assert losses.degradations
+    for mode in (Mode.BALANCED, Mode.STRICT):
+        with pytest.raises(GatewayError):
+            whole(G, A, GEMINI_PICTURE, mode)
 
 
 @pytest.mark.parametrize("client", [C, R, A])
 def test_med_15_the_same_in_a_stream(client: str) -> None:
-    events = stream(G, client, sse(GEMINI_PICTURE))
-    text = dumps(events).decode()
-    assert "Here: " in text
-    if client == R:
-        assert PNG in text
+    result = told(G, client, sse(GEMINI_PICTURE))
+    assert b"Here: " in result.data
+    assert (PNG.encode() in result.data) == (client != A)
+    if client == A:
+        assert result.losses.degradations
+
+
+@pytest.mark.parametrize("mode", [Mode.BALANCED, Mode.STRICT])
+def test_med_15_a_stream_that_cannot_have_it_ends_in_an_error(mode: Mode) -> None:
+    assert is_error(A, told(G, A, sse(GEMINI_PICTURE), mode).frames)
 
 
 def test_the_helper_reads_what_it_writes() -> None:

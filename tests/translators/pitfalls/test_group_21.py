@@ -87,17 +87,35 @@ def test_par_08_temperature_is_clamped_for_anthropic(client: str) -> None:
     assert "temperature" not in cross(client, A, asked, sampling=SamplingSupport.NONE).body
 
 
-def test_par_09_anthropics_own_fields_do_not_reach_chat() -> None:
-    own = {
-        "top_k": 5,
-        "context_management": {"edits": []},
-        "inference_geo": "us",
-        "diagnostics": {"previous_message_id": None},
-    }
-    crossed = cross(A, C, {**TEXTS[A], **own})
-    for name in own:
-        assert name not in crossed.body
-    assert "top_k" in crossed.lost
+@pytest.mark.parametrize("upstream", [C, R, G])
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        pytest.param("top_k", 5, True, id="top_k"),
+        pytest.param("context_management", {"edits": []}, False, id="context_management"),
+        pytest.param("inference_geo", "us", True, id="inference_geo"),
+        pytest.param("diagnostics", {"previous_message_id": None}, False, id="diagnostics"),
+        pytest.param("speed", "fast", False, id="speed"),
+        pytest.param("container", "c1", True, id="container"),
+        pytest.param(
+            "mcp_servers",
+            [{"type": "url", "url": "https://mcp.example", "name": "n"}],
+            True,
+            id="mcp_servers",
+        ),
+    ],
+)
+def test_par_09_anthropics_own_fields_do_not_reach_others(
+    name: str, value: Any, told: bool, upstream: str
+) -> None:
+    """What changes no answer (a hint of caching, speed or diagnostics) goes without a word outside of `strict`."""
+    crossed = cross(A, upstream, {**TEXTS[A], name: value})
+    if (name, upstream) == ("top_k", G):
+        assert crossed.body["generationConfig"]["topK"] == 5
+        return
+    for spelling in (name, "topK", "mcp.example"):
+        assert spelling not in crossed.text
+    assert not told or name in crossed.lost
 
 
 @pytest.mark.parametrize("mode", list(Mode))

@@ -26,6 +26,18 @@ find_python() { # 3.13 first: on 3.12 mitmproxy pins an old typing-extensions
   return 1
 }
 
+make_oldest() { # an environment of its own, with the oldest mitmproxy that pyproject.toml allows; sets OLDEST
+  local wanted stamp=.venv-oldest/.llmgate-stamp
+  OLDEST=$root/.venv-oldest/bin/python
+  wanted=$(cksum <requirements-oldest.txt; "$PYTHON" --version)
+  [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+  step "making .venv-oldest with the packages of requirements-oldest.txt (a minute the first time)"
+  "$PYTHON" -m venv --clear .venv-oldest || die "could not make .venv-oldest"
+  "$OLDEST" -m pip install --quiet --disable-pip-version-check -r requirements-oldest.txt ||
+    die "pip could not install the packages of requirements-oldest.txt; its message is above"
+  printf '%s' "$wanted" >"$stamp"
+}
+
 make_environment() { # make_environment REQUIREMENTS...: creates or updates .venv
   local stamp wanted python args=() file
   cd "$root" || die "cannot enter $root"

@@ -137,7 +137,7 @@ def _resumes(exchange: Exchange, legs: Legs, resume: ir.Resume, one: Try, *, who
     """Whether a pause is gone on from: so often, and as long as the whole answer may take."""
     if one.candidate.protocol == exchange.translator.name:
         why = "the client speaks the provider's protocol and is not resumed for"
-    elif whole and exchange.stream:
+    elif whole and one.stream:
         why = "the provider did not stream an answer that paused"
     elif len(legs.resumes) >= resume.times:
         why = f"the answer paused {resume.times + 1} times"

@@ -179,6 +179,7 @@ def _undone(reading: Reading) -> bool:
             reading.single_call,
             reading.json_object,
             reading.forced_format_tool,
+            reading.calls > 1,
         )
     )
 

@@ -13,12 +13,12 @@ from urllib.parse import parse_qs
 from mitmproxy import http
 
 from addons.admission import refuse
-from addons.answers import REQUEST_ID_HEADER, json_response
+from addons.answers import REQUEST_ID_HEADER, json_response, make_response
 from addons.contract import Attempt
 from addons.counting import ANSWERS, Counting
 from addons.exchange import Exchange, Exchanges, now_s
 from addons.guard import fail_closed
-from addons.headers import degraded_header
+from addons.headers import STREAM_HEADERS, degraded_header
 from addons.recorder import Recorder
 from addons.snapshot import ConfigHolder
 from addons.stored import ResponseStore, StoredResponse
@@ -26,13 +26,17 @@ from addons.translate import Translate, must_translate
 from translators import ir
 from translators.base import Operation
 from translators.errors import ErrorKind, GatewayError, invalid
-from translators.losses import Degradation
+from translators.losses import Degradation, Losses, Mode
+from translators.losses import Side as LossSide
 from translators.openai_responses import stored
 from translators.openai_responses.compaction import TRIGGERED_COMPACTION
 from translators.openai_responses.side import TRIGGER, wants_compaction
 from translators.wire import JsonObject, dumps
 
 RESPONSES: Final = "openai_responses"
+PREWARMS: Final = frozenset({"anthropic", "openai_responses"})
+"""Protocols that can ask for a prompt to be cached and nothing else."""
+NO_CACHE_TO_FILL: Final = "the provider's cache cannot be filled in advance; nothing was sent to it"
 NO_COUNTER: Final = frozenset({404, 405, 501})
 """What an upstream says that speaks the protocol and has no endpoint for counts."""
 
@@ -76,6 +80,9 @@ class Side:
                 self._record(exchange)
                 if wants_compaction(exchange.body):
                     exchange.translator = TRIGGERED_COMPACTION
+                self._prewarm(flow, exchange)
+            case Operation.GENERATE:
+                self._prewarm(flow, exchange)
             case Operation.COUNT_TOKENS:
                 self._continue(exchange)
                 if not _is_native(exchange) or must_translate(exchange):
@@ -120,6 +127,36 @@ class Side:
             lost = Degradation(path="$", reason=reason)
             answer.headers["x-llmgate-degraded"] = degraded_header((lost,))
         return answer
+
+    # -- answers without an upstream
+
+    def _prewarm(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Answer nothing where a client only wants its prompt cached, and the provider cannot do that alone."""
+        first = exchange.candidates[0] if exchange.candidates else None
+        if first is None or _is_native(exchange) or first.protocol in PREWARMS:
+            return
+        if first.mode is Mode.MAX_COMPAT and self._translate.hub_request(exchange).prewarm:
+            empty = ir.Response(
+                id=exchange.id, model=exchange.model, parts=(), finish_reason=ir.FinishReason.STOP
+            )
+            flow.response = self.reply(exchange, empty, (Degradation("$", NO_CACHE_TO_FILL),))
+
+    def reply(
+        self, exchange: Exchange, answer: ir.Response, lost: tuple[Degradation, ...] = ()
+    ) -> http.Response:
+        """An answer of our own in the client's protocol, whole or as a stream that comes at once."""
+        losses = Losses(exchange.config.compatibility_mode, LossSide.RESPONSE)
+        body = self._translate.write_whole(exchange, answer, losses)
+        headers = {REQUEST_ID_HEADER: exchange.id, "content-type": "application/json"}
+        if exchange.stream:
+            headers |= STREAM_HEADERS
+            if not exchange.array_framing:
+                headers["content-type"] = "text/event-stream; charset=utf-8"
+        if exchange.config.headers.degraded and (told := degraded_header(lost)):
+            headers["x-llmgate-degraded"] = told
+        exchange.status, exchange.answered_s = 200, now_s()
+        exchange.usage, exchange.finish_reason = answer.usage, answer.finish_reason
+        return make_response(200, body, headers)
 
     # -- stored responses
 

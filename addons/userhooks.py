@@ -19,11 +19,9 @@ from mitmproxy import exceptions, http
 from mitmproxy.hooks import Hook
 
 from addons.admission import refuse
-from addons.answers import REQUEST_ID_HEADER, make_response
 from addons.dispatch import Dispatch, Handler
-from addons.exchange import Exchange, Exchanges, Try, now_s
+from addons.exchange import Exchange, Exchanges, Try
 from addons.guard import fail_closed
-from addons.headers import STREAM_HEADERS
 from addons.relay import TERMINAL, OnEvent
 from addons.router import ROUTED
 from addons.side import Side
@@ -98,20 +96,7 @@ class UserHooks:
         exchange.reader = self._side.hub_request
         await _run(handlers, exchange, until=lambda: exchange.answer is not None)
         if exchange.answer is not None:
-            flow.response = self._reply(exchange, exchange.answer)
-
-    def _reply(self, exchange: Exchange, answer: ir.Response) -> http.Response:
-        """A script's answer in the client's protocol, whole or as a stream that comes at once."""
-        losses = Losses(exchange.config.compatibility_mode, LossSide.RESPONSE)
-        body = self._translate.write_whole(exchange, answer, losses)
-        headers = {REQUEST_ID_HEADER: exchange.id, "content-type": "application/json"}
-        if exchange.stream:
-            headers |= STREAM_HEADERS
-            if not exchange.array_framing:
-                headers["content-type"] = "text/event-stream; charset=utf-8"
-        exchange.status, exchange.answered_s = 200, now_s()
-        exchange.usage, exchange.finish_reason = answer.usage, answer.finish_reason
-        return make_response(200, body, headers)
+            flow.response = self._side.reply(exchange, exchange.answer)
 
     # -- while it streams
 

@@ -380,6 +380,8 @@ class FunctionTool:
     strict: bool | None = None
     namespace: str | None = None
     examples: tuple[JsonObject, ...] = ()
+    output_schema: JsonObject | None = None
+    """What results look like. R `output_schema`; G `responseJsonSchema`."""
     kind: ToolKind = ToolKind.FUNCTION
     """FUNCTION or SEARCH: what a client that knows both calls it."""
     cache: CacheMark | None = None
@@ -423,6 +425,8 @@ class HostedKind(StrEnum):
     CODE_EXECUTION = "code_execution"
     FILE_SEARCH = "file_search"
     MCP = "mcp"
+    PRIVATE_MCP = "private_mcp"
+    """An MCP server that only its own provider can reach (R `connector_id`, `tunnel_id`)."""
     IMAGE_GENERATION = "image_generation"
     TOOL_SEARCH = "tool_search"
     MAPS = "maps"
@@ -604,6 +608,8 @@ class Request:
     reasoning: ReasoningControl | None = None
     sampling: Sampling = NO_SAMPLING
     max_output_tokens: int | None = None
+    prewarm: bool = False
+    """Read the prompt into the cache and answer nothing. R `prompt_cache_options.prewarm`; A `max_tokens: 0`."""
     stop: tuple[str, ...] = ()
     stream: bool = False
     stream_usage: bool = True

@@ -61,6 +61,9 @@ ACTIONS: Final[Mapping[Loss, Mapping[Mode, Action]]] = {
 }  # fmt: skip
 
 
+NO_PREWARM: Final = "the cache cannot be filled without an answer; the shortest one is asked for"
+
+
 @dataclass(frozen=True, slots=True)
 class Degradation:
     """One thing given up: where in the client's request (or `response…`), and what became of it."""

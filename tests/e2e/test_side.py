@@ -321,6 +321,31 @@ def test_a_compaction_is_emulated_in_max_compat_only(
     assert not fake.record
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("upstream", ["chat", "gemini"])
+def test_filling_a_cache_that_cannot_be_filled_is_an_empty_answer(
+    gateway: Gateway, fake: FakeProvider, upstream: str, stream: bool
+) -> None:
+    asked = {
+        "model": f"{upstream}/m",
+        "max_tokens": 0,
+        "stream": stream,
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+    version = {"anthropic-version": "2023-06-01"}
+    path, body = "/v1/messages", json.dumps(asked).encode()
+    status, headers, answer = gateway.post(path, body, version)
+    assert status == 200
+    assert not fake.record
+    assert "cache" in headers["x-llmgate-degraded"]
+    if stream:
+        assert answer.rstrip().endswith(b'data: {"type":"message_stop"}')
+    else:
+        assert json.loads(answer)["content"] == []
+    status, _headers, _answer = gateway.post(path, body, {**version, "x-llmgate-mode": "balanced"})
+    assert status == 400
+
+
 # ------------------------------------------------------------------------------ the Codex catalogue
 
 

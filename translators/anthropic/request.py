@@ -49,6 +49,7 @@ from translators.wire import JsonObject, dump_text
 
 PATHS: Final[Mapping[str, str]] = {
     "max_output_tokens": "max_tokens",
+    "prewarm": "max_tokens",
     "stop": "stop_sequences",
     "reasoning": "thinking",
     "output": "output_config.format",
@@ -106,7 +107,8 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
         output=_output_format(fields, config),
         reasoning=parse_thinking(fields.optional_object("thinking"), effort, effort_path, intake),
         sampling=_sampling(fields, call, intake),
-        max_output_tokens=_max_tokens(fields, call),
+        max_output_tokens=_max_tokens(fields, call) or None,
+        prewarm=fields.any("max_tokens") == 0,
         stop=_stop(fields),
         stream=fields.optional_bool("stream") is True,
         end_user=_end_user(fields, intake),

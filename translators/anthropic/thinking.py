@@ -118,6 +118,8 @@ class Thinking:
 
 def output_limit(request: ir.Request, profile: ModelProfile, losses: Losses) -> int:
     """`max_tokens`, which this protocol requires: the client's, cut to the model's, else a default."""
+    if request.prewarm:
+        return 0
     asked, most = request.max_output_tokens, profile.max_output_tokens
     if asked is None:
         return most if most is not None else profile.default_max_tokens
@@ -144,9 +146,9 @@ def render_thinking(request: ir.Request, target: Target, losses: Losses) -> Thin
             losses.give_up(Loss.HINT, control.path, "the model does not think")
     elif control.level is Level.OFF:
         _off(thinking, control, profile, form, losses)
-    elif form is ThinkingForm.BUDGET:
+    elif form is ThinkingForm.BUDGET and not request.prewarm:
         _budget(thinking, control, request, profile, losses)
-    else:
+    elif form is not ThinkingForm.BUDGET:
         _adaptive(thinking, control, profile, form, losses)
     _display(thinking, control)
     return thinking

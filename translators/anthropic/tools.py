@@ -48,6 +48,7 @@ MCP_BETA: Final = "mcp-client-2025-11-20"
 HOSTED_LOSSES: Final[Mapping[HostedKind, tuple[Loss, str]]] = {
     HostedKind.TOOL_SEARCH: (Loss.TELEMETRY, "all tools are loaded up front instead"),
     HostedKind.FILE_SEARCH: (Loss.IMPOSSIBLE, "file stores belong to one provider"),
+    HostedKind.PRIVATE_MCP: (Loss.IMPOSSIBLE, "the MCP server is known to one provider only"),
     HostedKind.CLIENT_TOOLSET: (Loss.IMPOSSIBLE, "the tool's schema is known to one vendor only"),
 }
 """What else a kind that cannot be declared costs; the rest is a dropped tool."""
@@ -291,6 +292,8 @@ def _render_function(
             losses.give_up(
                 Loss.VALUE, f"{tool.path}.strict", "the tool is sent without strict checking"
             )
+    if tool.output_schema is not None:
+        losses.give_up(Loss.TELEMETRY, tool.path, "a schema of results cannot be sent")
     if tool.examples:
         wire["input_examples"] = list(tool.examples)
     if tool.cache is not None:

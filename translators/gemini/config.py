@@ -16,7 +16,7 @@ from translators.gemini.context import Context, is_default
 from translators.gemini.spelling import ProtoFields
 from translators.gemini.tools import looks_openapi, render_schema
 from translators.ir import Level
-from translators.losses import Action, Loss, Losses
+from translators.losses import NO_PREWARM, Action, Loss, Losses
 from translators.profile import SamplingSupport, ThinkingForm
 from translators.wire import JsonObject
 
@@ -239,6 +239,9 @@ def cut_at(request: ir.Request, target: Target, losses: Losses) -> tuple[str, ..
 
 def _max_output_tokens(request: ir.Request, target: Target, losses: Losses) -> int | None:
     limit, most = request.max_output_tokens, target.profile.max_output_tokens
+    if request.prewarm:
+        losses.give_up(Loss.MEANING, request.path_of("prewarm"), NO_PREWARM)
+        return 1
     if limit is not None and most is not None and limit > most:
         losses.give_up(
             Loss.VALUE,
@@ -365,7 +368,7 @@ def _level(control: ir.ReasoningControl, target: Target, losses: Losses) -> Leve
     if control.budget_tokens is not None:
         reason = f"a budget of {control.budget_tokens} tokens became level {level}"
         losses.give_up(Loss.VALUE, control.path, reason)
-    elif level is not wanted:
+    elif level is not wanted and (wanted, level) != (Level.OFF, Level.MINIMAL):
         losses.give_up(Loss.VALUE, control.path, f"level {wanted} became {level}")
     return level
 

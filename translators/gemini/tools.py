@@ -56,6 +56,7 @@ _EMPTY_HOSTED: Final[Mapping[ir.HostedKind, str]] = {
 _UNAVAILABLE: Final[Mapping[ir.HostedKind, tuple[Loss, str]]] = {
     ir.HostedKind.TOOL_SEARCH: (Loss.TELEMETRY, "all tools are loaded up front instead"),
     ir.HostedKind.FILE_SEARCH: (Loss.IMPOSSIBLE, "file stores belong to one provider"),
+    ir.HostedKind.PRIVATE_MCP: (Loss.IMPOSSIBLE, "the MCP server is known to one provider only"),
     ir.HostedKind.CLIENT_TOOLSET: (
         Loss.IMPOSSIBLE,
         "the tool's schema is known to one vendor only",
@@ -109,7 +110,6 @@ def _parse_function(item: ProtoFields, context: Context) -> ir.FunctionTool:
     plain = item.json_object("parametersJsonSchema")
     given = plain if plain is not None else openapi
     context.lose_if_set(item, "response", Loss.TELEMETRY)
-    context.lose_if_set(item, "responseJsonSchema", Loss.TELEMETRY)
     if item.word("behavior") == "NON_BLOCKING":
         context.lose(item.at("behavior"), Loss.MEANING)
     tool = ir.FunctionTool(
@@ -117,6 +117,7 @@ def _parse_function(item: ProtoFields, context: Context) -> ir.FunctionTool:
         description=item.optional_text("description"),
         schema=given,
         openapi=given is not None and (plain is None or looks_openapi(given)),
+        output_schema=item.json_object("responseJsonSchema"),
         path=item.path,
     )
     context.unknown(item)
@@ -200,6 +201,7 @@ def _render_function(
     declaration: JsonObject = {"name": names.wire(tool.ref)}
     description = tool.description or ""
     if tool.examples:
+        losses.give_up(Loss.HINT, tool.path, "input examples were put into the description")
         samples = "\n".join(dump_text(example) for example in tool.examples)
         description = f"{description}\n\nExamples of arguments:\n{samples}".lstrip()
     if description:
@@ -213,6 +215,11 @@ def _render_function(
         declaration["parameters" if key == "responseSchema" else "parametersJsonSchema"] = (
             parameters
         )
+    if tool.output_schema is not None and not target.profile.openapi_schemas:
+        result = schema.convert(tool.output_schema, Dialect.GEMINI_JSON, tool.path, losses)
+        declaration["responseJsonSchema"] = result
+    elif tool.output_schema is not None:
+        losses.give_up(Loss.TELEMETRY, tool.path, "a schema of results cannot be sent")
     return declaration
 
 

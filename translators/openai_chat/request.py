@@ -15,7 +15,7 @@ from translators import answer_tool, ids, ir, schema, turns
 from translators.base import Call, Reading, Rendered, Target
 from translators.errors import invalid
 from translators.fields import Fields
-from translators.losses import Action, Loss, Losses
+from translators.losses import NO_PREWARM, Action, Loss, Losses
 from translators.names import ToolNames
 from translators.openai_chat.content import MAX_MARKS, Unread, Writer
 from translators.openai_chat.messages import Conversation, parse_messages
@@ -446,6 +446,9 @@ def _render_limits(
     """Output limit, choices, log probabilities and stop sequences; returns those the gateway must apply."""
     profile = target.profile
     limit = request.max_output_tokens
+    if request.prewarm:
+        losses.give_up(Loss.MEANING, request.path_of("prewarm"), NO_PREWARM)
+        limit = 1
     if limit is not None:
         most = profile.max_output_tokens
         if most is not None and limit > most:

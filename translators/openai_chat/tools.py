@@ -34,7 +34,9 @@ _CHOICE_WORDS: Final[Mapping[ir.ChoiceMode, str]] = {
 
 _NO_PARAMETERS: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 
-_IMPOSSIBLE_KINDS: Final = frozenset({ir.HostedKind.FILE_SEARCH, ir.HostedKind.CLIENT_TOOLSET})
+_IMPOSSIBLE_KINDS: Final = frozenset(
+    {ir.HostedKind.FILE_SEARCH, ir.HostedKind.CLIENT_TOOLSET, ir.HostedKind.PRIVATE_MCP}
+)
 """Provider-run tools that no mode may drop (portability rules, section 6.3)."""
 
 
@@ -240,6 +242,8 @@ def _function(
         function["description"] = description
     if tool.schema is not None:
         function["parameters"] = schema.function_parameters(tool.schema, openapi=tool.openapi)
+    if tool.output_schema is not None:
+        losses.give_up(Loss.TELEMETRY, tool.path, "a schema of results cannot be sent")
     if tool.strict:
         _strict(function, tool, target, losses)
     if tool.cache is not None:

@@ -57,6 +57,7 @@ _PATHS: Final[Mapping[str, str]] = {
     "store": "store",
     "cache_key": "prompt_cache_key",
     "cache_prefix": "prompt_cache_options",
+    "prewarm": "prompt_cache_options.prewarm",
 }
 
 _PATHS_WITHOUT_OPTIONS: Final = {**_PATHS, "cache_prefix": "prompt_cache_key"}
@@ -79,6 +80,8 @@ _UNSHARED: Final[Mapping[str, tuple[Loss, str]]] = {
     "prompt_cache_retention": (Loss.TELEMETRY, "is a cache hint"),
 }
 """Fields of R alone. A false `background` is the default."""
+
+_DEFAULTS: Final = {"prompt_cache_retention": "in_memory"}
 
 _GATEWAY_STATE: Final = frozenset({"background", "conversation", "previous_response_id"})
 """What is refused even for an upstream of this protocol: the conversation is sent whole and not stored."""
@@ -133,10 +136,11 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
         verbosity=text.verbosity if text else None,
         end_user=_end_user(fields),
         metadata=_metadata(fields),
-        service_tier=fields.optional_text("service_tier"),
+        service_tier=_unless(fields.optional_text("service_tier"), "auto"),
         store=fields.optional_bool("store"),
         cache_key=fields.optional_text("prompt_cache_key"),
         cache_prefix=_cache_prefix(fields, unshared),
+        prewarm=_prewarms(fields),
         paths=_PATHS if fields.raw.get("prompt_cache_options") else _PATHS_WITHOUT_OPTIONS,
     )
     request = _tool_call_limit(fields, request)
@@ -184,9 +188,14 @@ def _text(fields: Fields, unshared: list[ir.Unshared]) -> _TextSettings | None:
     text = fields.optional_object("text")
     if text is None:
         return None
-    settings = _TextSettings(_format(text), text.optional_text("verbosity"))
+    settings = _TextSettings(_format(text), _unless(text.optional_text("verbosity"), "medium"))
     _report_unknown(text, unshared)
     return settings
+
+
+def _unless(value: str | None, default: str) -> str | None:
+    """A value that says nothing when it is the default."""
+    return None if value == default else value
 
 
 def _format(text: Fields) -> ir.OutputFormat | None:
@@ -276,14 +285,17 @@ def _cache_prefix(fields: Fields, unshared: list[ir.Unshared]) -> ir.CacheMark |
     options = fields.optional_object("prompt_cache_options")
     if options is None:
         return ir.CacheMark() if fields.raw.get("prompt_cache_key") else None
-    if options.optional_bool("prewarm"):
-        reason = "filling the cache without an answer is not possible"
-        unshared.append(ir.Unshared(path=options.at("prewarm"), loss=Loss.MEANING, reason=reason))
+    options.skip("prewarm")  # read by itself
     if options.any("comparison_response_id") is not None:
         unshared.append(ir.Unshared(path=options.at("comparison_response_id"), loss=Loss.TELEMETRY))
     ttl, mode = options.optional_text("ttl"), options.optional_text("mode")
     _report_unknown(options, unshared)
     return None if mode == "explicit" else ir.CacheMark(ttl=ttl)
+
+
+def _prewarms(fields: Fields) -> bool:
+    options = fields.optional_object("prompt_cache_options")
+    return options is not None and options.optional_bool("prewarm") is True
 
 
 def _tool_call_limit(fields: Fields, request: ir.Request) -> ir.Request:
@@ -303,7 +315,7 @@ def _other_unshared(fields: Fields) -> Iterator[ir.Unshared]:
     for key, (loss, reason) in _UNSHARED.items():
         if key == "max_tool_calls" and known_limit:
             continue
-        if fields.any(key) not in (None, False, [], {}):
+        if fields.any(key) not in (None, False, [], {}, _DEFAULTS.get(key)):
             value = None if key in _GATEWAY_STATE else fields.raw[key]
             yield ir.Unshared(path=key, loss=loss, reason=reason, value=value)
     truncation = fields.optional_text("truncation", "disabled")

@@ -175,6 +175,7 @@ class ToolBox:
             schema=parameters,
             strict=strict,
             namespace=namespace,
+            output_schema=tool.json_object("output_schema"),
             path=tool.path,
         )
 
@@ -194,8 +195,6 @@ class ToolBox:
 
     def _unshared_options(self, tool: Fields) -> None:
         """Options that no other protocol has; `defer_loading` only means "load it"."""
-        if tool.any("output_schema") is not None:
-            self._lose(tool, "output_schema", Loss.TELEMETRY)
         if tool.optional_bool("async"):
             self._lose(tool, "async", Loss.MEANING)
         callers = tool.texts("allowed_callers")
@@ -227,6 +226,8 @@ def _search_tool(tool: Fields) -> ir.FunctionTool:
 
 def _hosted(tool: Fields, kind: str) -> ir.HostedTool:
     hosted = _HOSTED.get(kind, ir.HostedKind.OTHER)
+    if hosted is ir.HostedKind.MCP and tool.optional_text("server_url") is None:
+        hosted = ir.HostedKind.PRIVATE_MCP
     return ir.HostedTool(
         kind=hosted,
         protocol=PROTOCOL,
@@ -247,11 +248,8 @@ def _search_options(tool: Fields) -> ir.SearchOptions:
     )
 
 
-def _mcp_server(tool: Fields) -> ir.McpServer | None:
-    """The server's address; None for a connector or tunnel, which only its own provider can reach."""
-    url = tool.optional_text("server_url")
-    if url is None:
-        return None
+def _mcp_server(tool: Fields) -> ir.McpServer:
+    url = tool.text("server_url")
     headers = tool.json_object("headers") or {}
     token = tool.optional_text("authorization")
     for name, value in headers.items():
@@ -373,6 +371,8 @@ class ToolWriter:
         self._kinds[tool.ref] = "function"
         description = tool.description
         if tool.examples:
+            reason = "input examples were put into the description"
+            self._losses.give_up(Loss.HINT, tool.path, reason)
             examples = "\n".join(dump_text(example) for example in tool.examples)
             description = f"{description or ''}\n\nExamples of arguments:\n{examples}".strip()
         return without_nulls(
@@ -382,6 +382,7 @@ class ToolWriter:
                 "description": description,
                 "parameters": parameters,
                 "strict": strict,
+                "output_schema": tool.output_schema,
             }
         )
 

@@ -19,7 +19,7 @@ from translators.arguments import arguments_object, with_error_mark
 from translators.base import Reading, Rendered, Target
 from translators.ids import call_id
 from translators.legs import calls_for
-from translators.losses import Action, Loss, Losses, Mode
+from translators.losses import NO_PREWARM, Action, Loss, Losses, Mode
 from translators.openai_responses.content import PROTOCOL, PartWriter
 from translators.openai_responses.foreign import FROM_CLIENT
 from translators.openai_responses.snapshot import service_tier
@@ -84,6 +84,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
             "metadata": dict(request.metadata) or None,
             "safety_identifier": _end_user(request),
             "prompt_cache_key": _cache_key(request, target, losses),
+            "prompt_cache_options": _prewarmed(request, target),
             "service_tier": service_tier(request.service_tier),
             "include": include,
             "store": False,
@@ -166,6 +167,9 @@ def _stops(request: ir.Request, losses: Losses) -> tuple[str, ...]:
 
 def _output_limit(request: ir.Request, target: Target, losses: Losses) -> int | None:
     limit = request.max_output_tokens
+    if request.prewarm and not target.profile.cache_marks:
+        losses.give_up(Loss.MEANING, request.path_of("prewarm"), NO_PREWARM)
+        return MIN_OUTPUT_TOKENS
     if limit is None:
         return None
     path = request.path_of("max_output_tokens")
@@ -492,6 +496,10 @@ class _InputWriter:
             "name": name,
             "arguments": arguments,
         }
+
+
+def _prewarmed(request: ir.Request, target: Target) -> JsonObject | None:
+    return {"prewarm": True} if request.prewarm and target.profile.cache_marks else None
 
 
 def _cache_key(request: ir.Request, target: Target, losses: Losses) -> str | None:

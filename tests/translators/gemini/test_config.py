@@ -133,7 +133,7 @@ FLASH = {"thinking_form": ThinkingForm.BUDGET, "budget_range": (0, 24576)}
     [
         pytest.param({"level": Level.HIGH}, {}, {"thinkingLevel": "HIGH"}, True, id="high"),
         pytest.param({"level": Level.HIGH, "summary": True}, {}, {"thinkingLevel": "HIGH", "includeThoughts": True}, True, id="with thoughts"),
-        pytest.param({"level": Level.OFF}, {}, {"thinkingLevel": "MINIMAL"}, False, id="off"),
+        pytest.param({"level": Level.OFF}, {}, {"thinkingLevel": "MINIMAL"}, True, id="off"),
         pytest.param({"level": Level.OFF}, {"reasoning_levels": LEVELS}, {"thinkingLevel": "LOW"}, False, id="off where minimal is missing"),
         pytest.param({"level": Level.MEDIUM}, {"reasoning_levels": LEVELS}, {"thinkingLevel": "HIGH"}, False, id="medium where it is missing"),
         pytest.param({"level": Level.MAX}, {}, {"thinkingLevel": "XHIGH"}, False, id="max"),

@@ -109,7 +109,7 @@ def test_what_only_gemini_has_in_a_declaration() -> None:
     declaration = {
         "name": "f",
         "behavior": "NON_BLOCKING",
-        "responseJsonSchema": {"type": "object"},
+        "response": {"type": "OBJECT"},
     }
     request = parse({**HI, "tools": [{"functionDeclarations": [declaration]}]})
     assert {lost.loss for lost in request.unshared} == {Loss.MEANING, Loss.TELEMETRY}

@@ -206,7 +206,6 @@ def test_par_13_null_is_absent_everywhere() -> None:
         ({"prompt_cache_retention": "24h"}, "prompt_cache_retention", Loss.TELEMETRY),
         ({"context_management": [{"type": "compaction"}]}, "context_management", Loss.TELEMETRY),
         ({"image": {"context_compression": "enabled"}}, "image.context_compression", Loss.HINT),
-        ({"prompt_cache_options": {"prewarm": True}}, "prompt_cache_options.prewarm", Loss.MEANING),
         ({"prompt_cache_options": {"comparison_response_id": "r"}}, "prompt_cache_options.comparison_response_id", Loss.TELEMETRY),
         ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation", Loss.TELEMETRY),
         ({"reasoning": {"context": "all_turns"}}, "reasoning.context", Loss.HINT),

@@ -144,7 +144,6 @@ def test_a_tool_declared_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "loss"),
     [
-        ({"output_schema": {}}, Loss.TELEMETRY),
         ({"async": True}, Loss.MEANING),
         ({"allowed_callers": ["programmatic"]}, Loss.MEANING),
     ],

@@ -591,6 +591,7 @@ def test_the_next_run_repairs_what_a_killed_one_left(
         done = CliRunner().invoke(app, words if action == "connect" else ("disconnect", "gemini"))
         assert done.exit_code == 137
     assert tree(home) != before, "the kill left nothing half-done"
+    (home / ".gemini/..env.llmgate").write_text("half a f")
     store = Store(home / ".llmgate", "gemini")
     actions.recover(store, store.load())
     assert tree(home) == before
@@ -618,6 +619,15 @@ def test_a_state_that_cannot_be_read_is_named(home: Path) -> None:
     connect("codex")
     (home / ".llmgate/connect/codex/state.json").write_text("{")
     assert "move it away to start afresh" in llmgate("disconnect", "codex", code=1)
+
+
+def test_a_backup_that_is_gone_is_no_empty_state(home: Path) -> None:
+    fill(home, "codex")
+    connect("codex")
+    shutil.rmtree(home / ".llmgate/connect/codex/backups")
+    connected = tree(home)
+    assert "state.json" in llmgate("disconnect", "codex", code=1)
+    assert tree(home) == connected
 
 
 def test_a_state_directory_that_cannot_be_used_is_named(

@@ -246,6 +246,12 @@ LAYOUTS = [
         '{\n    "n": {\n        "v": "x"\n    },\n    "a": 1\n}\n',
         id="an empty object opens up",
     ),
+    pytest.param(
+        "json",
+        '{\n  "a": 1 }\n',
+        '{\n  "a": 1,\n  "n": {\n    "v": "x"\n  } }\n',
+        id="a bracket behind the last value",
+    ),
     pytest.param("json", "", '{\n  "n": {\n    "v": "x"\n  }\n}\n', id="a new file"),
     pytest.param(
         "toml", "# c\n[t]\na = 1", '# c\n[t]\na = 1\n\n[n]\nv = "x"\n', id="a table at the end"
@@ -321,6 +327,9 @@ def test_a_file_written_anew_by_its_client_loses_only_ours() -> None:
         ("json", '{\n  "env": "text"\n}', 2, "env must be an object"),
         ("json", '{"entries": {}}', 1, "entries must be a list"),
         ("json", "{", 1, "expected a name in double quotes, found end"),
+        ("json", '{"a":\n' + "1" * 5000 + "}", 2, "a number is too long"),
+        ("toml", "a = " + "1" * 5000, None, "a number that is too long"),
+        ("toml", "a = " + "[" * 5000, None, "nested too deeply"),
         ("toml", "a = 1\nb = \n", 2, "invalid value"),
         ("toml", "a = 1\na = 2\n", 2, "overwrite"),
         ("toml", "x = 1\nmodel_providers = { a = { n = 1 } }\n", 2, "write it as a table"),
@@ -436,6 +445,19 @@ def test_any_toml_document_there_and_back(text: str) -> None:
 @given(st.text(alphabet="AB=#'\"\n\r \t:é", max_size=40), st.booleans())
 def test_any_env_file_there_and_back(text: str, ours: bool) -> None:
     there_and_back("env", ("GEMINI_API_KEY=x\n" if ours else "") + text)
+
+
+PIECES = st.sampled_from(
+    ["{", "}", "[", "]", ",", ":", "=", ".", "#", "//", "/*", "*/", '"', "'", '"""', "\\", "\n", "\r", " ",
+     "a", "1", "true", "\x00", "\u2028", "é", "env", '"env"', "GEMINI_API_KEY", "model", "llmgate"]
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=25).map("".join))
+def test_no_text_at_all_does_harm(text: str) -> None:
+    there_and_back("json", text)
+    there_and_back("toml", text)
+    there_and_back("env", text)
 
 
 def there_and_back(name: FormatName, text: str) -> None:

@@ -190,6 +190,7 @@ def recover(store: Store, state: State) -> State:
     if record is None:
         return state
     for saved in record.saved:
+        files.discard_unfinished(saved.path)
         if saved.after == saved.replaced or files.read(saved.path).data != saved.after:
             continue
         if saved.replaced is None:

@@ -107,6 +107,11 @@ def write(path: Path, data: bytes, mode: int) -> None:
         raise
 
 
+def discard_unfinished(path: Path) -> None:
+    """Remove what a killed run may have left beside a file."""
+    _temporary(path).unlink(missing_ok=True)
+
+
 def _temporary(path: Path) -> Path:
     # One name, not a random one: whoever holds the lock may remove what a killed run has left.
     return path.with_name(f".{path.name}.llmgate")

@@ -63,11 +63,17 @@ class _Reader:
         elif opening == '"':
             node.value, node.end = self.string(position)
         elif match := _SCALAR.match(self.text, position):
-            node.value, node.end = json.loads(match[0], parse_float=str), match.end()
+            node.value, node.end = self.scalar(match[0], position), match.end()
         else:
             found = repr(opening) if opening else "the end of the file"
             raise self.fail(f"expected a value, found {found}", position)
         return node
+
+    def scalar(self, source: str, position: int) -> Any:
+        try:
+            return json.loads(source, parse_float=str)
+        except ValueError as error:
+            raise self.fail("a number is too long", position) from error
 
     def string(self, position: int) -> tuple[str, int]:
         match = _STRING.match(self.text, position)

@@ -27,7 +27,7 @@ from scripts.llmgate.connect.formats import FormatName
 
 _WHEN: Final = ("before", "replaced", "after")
 KEPT: Final = 20
-"""How many entries the history has; what is in force is kept beyond that."""
+"""How many entries the history has; the one in force is always the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +92,7 @@ class State:
 
     def ended(self, active: int | None) -> State:
         """With the unfinished entry in force or, for a disconnect, none; the oldest entries go."""
-        kept = self.records[-KEPT:]
-        current = next((r for r in self.records if r.number == active), None)
-        if current is not None and current not in kept:
-            kept = (current, *kept)
-        return State(active=active, records=kept)
+        return State(active=active, records=self.records[-KEPT:])
 
     def abandoned(self) -> State:
         """Without the unfinished entry."""
@@ -127,10 +123,10 @@ class Store:
     def load(self) -> State:
         """The state; nothing has happened yet when there is no file."""
         path = self._folder / "state.json"
+        if not path.exists():
+            return State()
         try:
             return self._state(json.loads(path.read_bytes()))
-        except FileNotFoundError:
-            return State()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FileError(
                 f"cannot read {path} ({error}); move it away to start afresh, "

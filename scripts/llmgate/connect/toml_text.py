@@ -49,8 +49,8 @@ def load(text: str) -> dict[str, Any]:
         match = _AT_LINE.search(str(error))
         line = int(match[1]) if match else line_at(text, len(text))
         raise EditError(_AT_LINE.split(str(error))[0].strip(" (").lower(), line) from error
-    except RecursionError as error:
-        raise EditError("is nested too deeply") from error
+    except (RecursionError, ValueError) as error:
+        raise EditError("is nested too deeply, or holds a number that is too long") from error
 
 
 def _statements(text: str) -> Iterator[_Statement]:

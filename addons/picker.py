@@ -14,6 +14,7 @@ from addons.cooldown import Cooldowns
 from addons.credentials import is_refused
 from addons.exchange import Candidate, Exchange, Try, now_s
 from addons.strategies import Strategies
+from config.providers import AuthStyle
 from config.status_policy import StatusAction, Verdict
 from translators.errors import STATE_REFUSED, ErrorKind, GatewayError
 
@@ -28,6 +29,16 @@ _TRANSIENT: Final = frozenset(
     }
 )
 """Kinds for which the same candidate may succeed a moment later."""
+_ACCOUNT: Final = frozenset(
+    {
+        ErrorKind.AUTHENTICATION,
+        ErrorKind.PERMISSION,
+        ErrorKind.BILLING,
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.UPSTREAM_REJECTED,
+    }
+)
+"""Kinds that are about the key's account: where it is the client's own, nothing rests for anybody else."""
 
 
 class Picker:
@@ -119,6 +130,8 @@ class Picker:
             return Verdict(StatusAction.FAIL_OVER)
         if has_stale_token(exchange, one):
             return Verdict(StatusAction.RETRY)
+        if one.candidate.endpoint.auth is AuthStyle.CLIENT and error.kind in _ACCOUNT:
+            return Verdict(StatusAction.FINAL)
         text = f"{error.code or ''} {error.message}"
         return one.candidate.upstream.status_policy.decide(error.upstream_status, text, error.kind)
 

@@ -26,6 +26,7 @@ from addons.passthrough import (
     swap_model,
 )
 from addons.payload import changed_body, finish_passed, finish_rendered
+from addons.pictures import must_strip, without_pictures
 from addons.relay import EventSink, OnEvent, PassingRelay, Relay, Shadow, TranslatingRelay
 from translators import PROTOCOLS, ir
 from translators.anthropic.words import SAMPLING_VERSION
@@ -96,7 +97,8 @@ class Translate:
         upstream = PROTOCOLS[candidate.protocol]
         native = candidate.protocol == exchange.endpoint.protocol
         versionless = lacks_version(exchange, attempt)
-        if native and candidate.reasoning is None and not must_translate(exchange):
+        passes = native and candidate.reasoning is None and not must_translate(exchange)
+        if passes and not must_strip(exchange, profile, lambda: self.hub_request(exchange)):
             attempt.reading = None
             passed = self._passing_request(exchange, attempt, upstream, profile)
             if versionless and not profile.vertex:
@@ -145,6 +147,9 @@ class Translate:
         candidate = attempt.candidate
         if candidate.reasoning is not None:
             request = replace(request, reasoning=thinking(request.reasoning, candidate.reasoning))
+        if not profile.image_types:
+            notice = exchange.config.media.strip_notice
+            request = without_pictures(request, notice, attempt.losses)
         request = hinted(exchange, candidate, request, profile)
         if exchange.legs is not None:
             request = exchange.legs.asked(request)

@@ -5,6 +5,7 @@ before the gateway serves anything; whoever raises the mitmproxy version starts 
 
     HttpLayer     overridden: make_stream, _handle_event, event_to_child, get_connection, register_connection
                   used: streams, connections, command_sources, waiting_for_establishment
+    HttpConnection    derived from, for turns of a WebSocket
     HttpStream    overridden: _handle_event, start_request_stream, make_server_connection, check_killed,
                   check_body_size, check_invalid, state_consume_request_body, handle_protocol_error,
                   send_response, flow_done, passthrough
@@ -127,6 +128,7 @@ SIGNATURES: Final[Mapping[str, str]] = {
     "HttpStream.send_response": "(self, already_streamed)",
     "HttpStream.flow_done": "(self)",
     "HttpStream.passthrough": "(self, event)",
+    "HttpConnection.__init__": "(self, context, conn)",
 }
 """What we override or call, and what we expect it to take."""
 

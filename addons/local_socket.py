@@ -8,6 +8,7 @@ Reference: https://www.rfc-editor.org/rfc/rfc6455 (read 2026-11-21)
 
 from __future__ import annotations
 
+import io
 import logging
 import time
 from collections import deque
@@ -185,7 +186,9 @@ class SocketLayer(layer.Layer):
         self.socket = socket
         self.flow = socket.flow
         self._frames = Connection(ConnectionType.SERVER, [*socket.extensions])
-        self._parts: list[str] = []
+        self._text = (
+            io.StringIO()
+        )  # of the message that is being read; pieces may be tiny and very many
         self._size = 0
         self._kept_bytes = 0
 
@@ -226,13 +229,13 @@ class SocketLayer(layer.Layer):
         self._size += len(event.data)
         oversized = self._size > self.socket.max_message_bytes
         if oversized:
-            self._parts.clear()
+            self._text = io.StringIO()
         else:
-            self._parts.append(event.data)
+            self._text.write(event.data)
         if not event.message_finished:
             return
-        text = "".join(self._parts)
-        self._parts, self._size = [], 0
+        text = self._text.getvalue()
+        self._text, self._size = io.StringIO(), 0
         if oversized:
             self.socket.tell(self.socket.session.oversized)
             return

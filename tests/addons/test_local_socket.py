@@ -221,6 +221,18 @@ async def test_a_message_that_is_too_long_is_dropped_and_the_socket_lives_on() -
 
 
 @in_a_loop
+async def test_a_message_in_very_many_pieces() -> None:
+    async with connected(Sockets(Echo()), deflate=True) as (_gate, ws):
+        await ws.open()
+        for _ in range(2000):
+            ws.send(TextMessage("ä", message_finished=False))
+        ws.send(TextMessage("", message_finished=True))
+        assert (await ws.next(TextMessage)).data == "Ä" * 2000
+        ws.send(CloseConnection(1000))
+        await ws.next(CloseConnection)
+
+
+@in_a_loop
 async def test_a_binary_message_closes_the_socket() -> None:
     policy = Sockets(Echo())
     async with connected(policy) as (_gate, ws):

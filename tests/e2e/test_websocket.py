@@ -161,6 +161,21 @@ def test_lanes_run_side_by_side_and_say_who_they_are(gateway: Gateway, fake: Fak
         assert "stream_id" not in fork
 
 
+@pytest.mark.parametrize("upstream", PROVIDERS)
+def test_turns_that_connect_at_the_same_time(shared_fake: FakeProvider, upstream: str) -> None:
+    """Of several that wait for one connection only the first can have it, if it turns out to be HTTP/1.1."""
+    with Gateway(four_providers(shared_fake)) as gateway, opened(gateway) as socket:
+        lanes = [f"lane-{number}" for number in range(8)]
+        for lane in lanes:
+            socket.create(f"{upstream}/fake-text", f"I am {lane}", stream_id=lane)
+        said = {}
+        while len(said) < len(lanes):
+            last = socket.answer()[-1]
+            assert last["type"] == "response.completed", last
+            said[last["stream_id"]] = text_of(last["response"])
+        assert said == {lane: f"Fake answer to: I am {lane}" for lane in lanes}
+
+
 def test_one_lane_runs_one_after_the_other(socket: Socket, fake: FakeProvider) -> None:
     for number in range(3):
         socket.create("chat/fake-drip", f"Number {number}")

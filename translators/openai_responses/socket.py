@@ -230,9 +230,9 @@ class TurnEvents:
         return texts
 
     def _message(self, frame: Frame) -> str:
-        kind = frame.event
-        if kind is not None and kind not in _READ:
-            return _text(frame.data, self._lane)
+        kind = frame.event or ""
+        if kind.startswith("response.") and kind not in _READ:
+            return _text(frame.data, self._lane)  # the many: their names need no second look
         try:
             event = loads(frame.data)
         except JsonSyntaxError:

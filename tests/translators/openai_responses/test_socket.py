@@ -250,6 +250,15 @@ def test_items_that_the_end_leaves_out_are_kept(told: dict[str, Any]) -> None:
     assert [item["id"] for item in events.output] == ["msg_1", "msg_2"]
 
 
+@pytest.mark.parametrize("name", [b"", b"event: message\n"], ids=["none", "always the same"])
+def test_upstreams_that_do_not_name_their_events(name: bytes) -> None:
+    events = wire.TurnEvents(None, nobody)
+    for event in (CREATED, DONE, completed()):
+        events.feed(name + b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert events.ended
+    assert events.output == [MESSAGE]
+
+
 def test_nothing_comes_after_the_end() -> None:
     events = wire.TurnEvents(None, nobody)
     assert len(events.feed(stream(completed(), CREATED, completed()))) == 1

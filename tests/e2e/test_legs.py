@@ -38,10 +38,13 @@ def gate(shared_fake: FakeProvider) -> Iterator[Gateway]:
     config["client_keys"] = [
         {"name": "test", "key": KEY},
         {"name": "careful", "key": "balanced-key", "compatibility_mode": "balanced"},
+        {"name": "whole", "key": "whole-key"},
     ]
     for entry in config["providers"].values():
         entry["models"] = {"m": {"prices": PRICES}}
     config["providers"]["claude"]["profile"] = {"hosted_tools": ["web_search"]}
+    config["models"] = {"either": ["gemini/m", "chat/m"]}
+    config["streaming"] = {"rules": [{"client_key": ["whole"], "mode": "never"}]}
     del config["retry"]
     with Gateway(config) as gateway:
         yield gateway
@@ -204,6 +207,49 @@ def test_a_leg_that_fails_is_tried_again_where_it_began(
     answer = ask(gate, "openai_chat", f"{upstream}/m", stream, **SEARCH["openai_chat"])
     assert answer.text.split() == ["Part", "1.", "Part", "2.", "Part", "3."]
     assert [item.status for item in fake.record] == [200, 500, 200, 200]
+
+
+def test_an_answer_whose_leg_fails_for_good_begins_anew_elsewhere(
+    gate: Gateway, fake: FakeProvider
+) -> None:
+    fake.play("pause", failure="status", status=403, times=0, at=1)
+    answer = ask(gate, "openai_chat", "either", False)
+    assert answer.headers["x-llmgate-model"] == "chat/m"
+    assert answer.text == "Part 1. Part 2. Part 3. "
+    assert [item.status for item in fake.record] == [200, 403, 200]
+    shown = answer.response.usage.input_tokens
+    assert shown is not None
+    assert int(logged(gate)["input_tokens"]) > shown  # what was begun in vain is paid for too
+
+
+def test_a_stream_that_was_seen_is_not_begun_anew_elsewhere(
+    gate: Gateway, fake: FakeProvider
+) -> None:
+    fake.play("pause", failure="status", status=403, times=0, at=1)
+    answer = ask(gate, "openai_chat", "either", True)
+    assert [item.status for item in fake.record] == [200, 403]
+    with pytest.raises(GatewayError):
+        assert answer.response
+
+
+@pytest.mark.parametrize("upstream", ["claude", "gemini"])
+def test_a_stream_that_the_provider_is_not_asked_to_stream_pauses_too(
+    gate: Gateway, fake: FakeProvider, upstream: str
+) -> None:
+    fake.play("pause")
+    answer = ask(
+        gate, "openai_chat", f"{upstream}/m", True, key="whole-key", **SEARCH["openai_chat"]
+    )
+    assert answer.text.split() == ["Part", "1.", "Part", "2.", "Part", "3."]
+    assert len(calls(fake)) == 3
+
+
+def test_par_10_answers_one_by_one_may_be_streamed_to_the_client(
+    gate: Gateway, fake: FakeProvider
+) -> None:
+    response = ask(gate, "openai_chat", "claude/m", True, key="whole-key", n=2).response
+    assert [text_of(other.parts) for other in response.alternatives] == [f"Fake answer to: {ASK}"]
+    assert len(calls(fake)) == 2
 
 
 @pytest.mark.parametrize("client", ["openai_chat", "openai_responses", "anthropic"])

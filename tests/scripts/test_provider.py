@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -265,10 +266,20 @@ def test_r7_pictures_go_where_they_are_seen_as_a_probe_found_out(
     with Gateway(
         {"providers": providers, "models": {"x": ["blind/m", "seeing/m"]}}, state=state
     ) as gate:
-        for content in ("Hello", [{"type": "text", "text": "What?"}, image]):
+
+        def who(content: Any) -> str:
             body = {"model": "x", "messages": [{"role": "user", "content": content}]}
-            assert gate.post("/v1/chat/completions", json.dumps(body).encode())[0] == 200
-    assert [one.model for one in fake.record] == ["blind-m", "seeing-m"]
+            status, headers, _body = gate.post("/v1/chat/completions", json.dumps(body).encode())
+            assert status == 200
+            return headers["x-llmgate-model"]
+
+        picture = [{"type": "text", "text": "What?"}, image]
+        assert (who("Hello"), who(picture)) == ("blind/m", "seeing/m")
+        # A test of a running gateway's provider is taken up without a restart.
+        (state / FILE).write_text(dump_findings([found(fake, "blind", "m", images=True)]))
+        deadline = time.monotonic() + 20
+        while who(picture) != "blind/m":
+            assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize(

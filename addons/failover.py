@@ -324,6 +324,8 @@ class Failover:
         content_type = response.headers.get("content-type", "") if response is not None else ""
         if one.unary_in or content_encoding(attempt, data):
             return False  # read whole, for identity was asked for (pitfalls ENC-04, ENC-05)
+        if data.lstrip().startswith(b"{"):
+            return False  # one JSON body, whatever its type says (pitfalls STR-46)
         is_array = one.candidate.protocol == "gemini" and one.stream
         if not exchange.stream or not (content_type.startswith("text/event-stream") or is_array):
             if legs.streaming(exchange) is not None:

@@ -507,10 +507,12 @@ def _tenant(exchange: Exchange) -> str:
 
 
 def _is_event_stream(content_type: str, body: bytes) -> bool:
-    """By content type, else by the first bytes: some upstreams stream under a JSON type (pitfalls STR-45)."""
+    """By the first bytes, else by content type: some upstreams answer under the other one's (pitfalls STR-45, STR-46)."""
+    head = body[:64].lstrip()
+    if head.startswith(b"{"):
+        return False
     if _EVENT_STREAM.match(content_type):
         return True
-    head = body[:64].lstrip()
     return head.startswith((b"data:", b"event:", b":", b"id:", b"retry:"))
 
 

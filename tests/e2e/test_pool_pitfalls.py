@@ -27,10 +27,11 @@ UPSTREAMS = {protocol: name for name, protocol in PROVIDERS.items()}
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A provider that says what it is told to say: (content type, body) by path."""
+    """A provider that says what it is told to say: content type, body, further headers."""
 
     protocol_version = "HTTP/1.1"
     says: tuple[str, bytes] = ("application/json", b"{}")
+    more: tuple[tuple[str, str], ...] = ()
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
@@ -38,6 +39,8 @@ class Answers(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
+        for name, value in type(self).more:
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -106,6 +109,7 @@ def pool(fakes: list[FakeProvider]) -> Iterator[Gateway]:
 @pytest.fixture
 def rested(pool: Gateway, fakes: list[FakeProvider]) -> Gateway:
     """That gateway, with everything rested and everybody well."""
+    Answers.more = ()
     for fake in fakes:
         fake.reset()
         fake.play("text")
@@ -271,22 +275,69 @@ def good_answer(fake: FakeProvider, protocol: str, *, stream: bool) -> bytes:
     return body
 
 
+def assert_good(
+    client: str, upstream: str, answer: tuple[int, Any, bytes], *, stream: bool
+) -> None:
+    """A whole answer, or a stream, that says what the fake said, as the client's SDK would check it."""
+    status, _headers, body = answer
+    assert status == 200, body
+    assert b"Fake" in body
+    if client == upstream and not stream:
+        return  # the fake's own bytes
+    if stream:
+        assert check_stream(client, body)
+    else:
+        check_response(client, json.loads(body))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        pytest.param(True, id="ENC-04 and it says so"),
+        pytest.param(False, id="ENC-05 and it does not say so"),
+    ],
+)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("upstream", ALL)
 @pytest.mark.parametrize("client", ALL)
-def test_enc_05_an_answer_that_does_not_say_that_it_is_compressed_is_read(
-    rested: Gateway, fakes: list[FakeProvider], client: str, upstream: str, stream: bool
+def test_an_answer_that_is_compressed_although_nobody_asked_is_read(
+    rested: Gateway,
+    fakes: list[FakeProvider],
+    client: str,
+    upstream: str,
+    stream: bool,
+    declared: bool,
 ) -> None:
-    data = good_answer(fakes[0], upstream, stream=stream)
-    Answers.says = ("text/event-stream" if stream else "application/json", gzip.compress(data))
-    status, _headers, body = ask(rested, f"odd-{UPSTREAMS[upstream]}/m", client, stream=stream)
-    assert status == 200, body
-    assert b"Fake" in body
-    if client != upstream:
-        if stream:
-            assert check_stream(client, body)
-        else:
-            check_response(client, json.loads(body))
+    data = gzip.compress(good_answer(fakes[0], upstream, stream=stream))
+    Answers.says = ("text/event-stream" if stream else "application/json", data)
+    Answers.more = (("content-encoding", "gzip"),) if declared else ()
+    answer = ask(rested, f"odd-{UPSTREAMS[upstream]}/m", client, stream=stream)
+    assert "content-encoding" not in answer[1]
+    assert_good(client, upstream, answer, stream=stream)
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json", "text/plain"])
+@pytest.mark.parametrize("upstream", ALL)
+@pytest.mark.parametrize("client", ALL)
+def test_str_45_a_stream_for_who_wanted_one_body(
+    rested: Gateway, fakes: list[FakeProvider], client: str, upstream: str, kind: str
+) -> None:
+    Answers.says = (kind, good_answer(fakes[0], upstream, stream=True))
+    answer = ask(rested, f"odd-{UPSTREAMS[upstream]}/m", client)
+    assert answer[1]["content-type"] == "application/json"
+    assert_good(client, "a stream", answer, stream=False)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("upstream", ALL)
+@pytest.mark.parametrize("client", ALL)
+def test_str_46_one_body_for_who_wanted_a_stream(
+    rested: Gateway, fakes: list[FakeProvider], client: str, upstream: str, kind: str
+) -> None:
+    Answers.says = (kind, good_answer(fakes[0], upstream, stream=False))
+    answer = ask(rested, f"odd-{UPSTREAMS[upstream]}/m", client, stream=True)
+    assert answer[1]["content-type"].startswith("text/event-stream")
+    assert_good(client, "one body", answer, stream=True)
 
 
 # --------------------------------------------------------------------------- sessions and their state

@@ -175,7 +175,7 @@ def fetch(credential: Credential, provider: str, call: Caller) -> Token:
                 "scope": credential.scope,
             }
             url = credential.token_url or ENTRA_TOKEN_URL
-            return token_of(call.form(url.format(tenant=quote(credential.tenant)), fields))
+            return token_of(call.form(url.replace("{tenant}", quote(credential.tenant)), fields))
         case GithubCopilot():
             return _copilot(credential, call)
 

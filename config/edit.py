@@ -25,6 +25,8 @@ class EditError(ValueError):
 
 def with_entry(text: str, section: str, name: str, entry: Mapping[str, Any]) -> str:
     """The file with one more entry in a section; EditError when the section has that name already."""
+    if "\r\n" in text:
+        return _with_crlf(with_entry(text.replace("\r\n", "\n"), section, name, entry))
     before = _value(text)
     wanted = {**(before.get(section) or {})}
     if name in wanted:
@@ -36,12 +38,18 @@ def with_entry(text: str, section: str, name: str, entry: Mapping[str, Any]) -> 
 
 def without_entry(text: str, section: str, name: str) -> str:
     """The file without an entry of a section; EditError when there is none of that name."""
+    if "\r\n" in text:
+        return _with_crlf(without_entry(text.replace("\r\n", "\n"), section, name))
     before = _value(text)
     entries = {**(before.get(section) or {})}
     if name not in entries:
         raise EditError(f"{section}.{name} is not there")
     del entries[name]
     return _checked(_removed(text, section, name), {**before, section: entries}, section)
+
+
+def _with_crlf(text: str) -> str:
+    return text.replace("\n", "\r\n")
 
 
 def flow(value: Any) -> str:

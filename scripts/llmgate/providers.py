@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,7 +19,7 @@ from config import capabilities, edit, loader
 from config.detect import Guess, guesses
 from config.models import Config
 from config.presets import Preset, load_presets
-from config.problems import ConfigError
+from config.problems import ConfigError, Problem
 from config.runtime import Provider
 from config.secrets import SecretError, resolve
 from config.section import NAME_PATTERN
@@ -135,7 +136,7 @@ def add(
     entry: dict[str, Any] = {"preset": chosen} if chosen else {}
     entry |= {name: value for name, value in places.items() if value is not None}
     path = _file(config)
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = _read(path) if path.exists() else ""
     stored = home() / "credentials" / f"{title}.key"
     if given is not None:
         literal = REFERENCE.fullmatch(given) is None
@@ -144,7 +145,7 @@ def add(
         entry["credential"] = {"type": "google_default"}
     try:
         changed = edit.with_entry(text, "providers", title, entry)
-        loader.loads(changed, str(path), base=path.absolute().parent, resolve_secrets=False)
+        _check(path, text, changed)
         if given is not None and REFERENCE.fullmatch(given) is None:
             value = resolve(given).get_secret_value()
             stored.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -221,6 +222,33 @@ def _file(path: Path | None) -> Path:
     return found[0] if found else Path.home() / loader.USER_FILE
 
 
+def _read(path: Path) -> str:
+    """The file's text with the line breaks that it has."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+def _check(path: Path, before: str, after: str) -> None:
+    """Refuse a change that makes mistakes; those that were there before are another matter."""
+    known = {_key(problem) for problem in _problems(path, before)}
+    new = [problem for problem in _problems(path, after) if _key(problem) not in known]
+    if new:
+        raise ConfigError(new)
+
+
+def _problems(path: Path, text: str) -> Sequence[Problem]:
+    try:
+        loader.loads(text, str(path), base=path.absolute().parent, resolve_secrets=False)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def _key(problem: Problem) -> tuple[str, str, str]:
+    """What a mistake is, wherever its line has moved."""
+    return problem.path, problem.found, problem.expected
+
+
 def _write(path: Path, text: str) -> None:
     """Replace the file as a whole, through a link to where it leads, readable by its owner only."""
     target = Path(os.path.realpath(path))
@@ -238,9 +266,9 @@ def remove(
     """Take a provider out of the configuration file, and its stored key with it."""
     path = _file(config)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
         changed = edit.without_entry(text, "providers", name)
-        loader.loads(changed, str(path), base=path.absolute().parent, resolve_secrets=False)
+        _check(path, text, changed)
         _write(path, changed)
     except edit.EditError as error:
         fail(f"{path}: {error}")
@@ -248,7 +276,8 @@ def remove(
         fail(f"nothing was written, as something else still needs {name}:\n{error}")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}")
-    (home() / "credentials" / f"{name}.key").unlink(missing_ok=True)
+    for kind in ("key", "json"):
+        (home() / "credentials" / f"{name}.{kind}").unlink(missing_ok=True)
     step(f"{path} no longer has the provider {name}")
 
 

@@ -73,6 +73,13 @@ def test_everything_else_stays_as_it_was() -> None:
     assert changed.replace(f"  {LINE}\n", "") == FILE
 
 
+def test_line_breaks_stay_what_they_are() -> None:
+    windows = FILE.replace("\n", "\r\n")
+    changed = with_entry(windows, "providers", "new", ENTRY)
+    assert f"  {LINE}\r\n" in changed
+    assert without_entry(changed, "providers", "new") == windows
+
+
 @pytest.mark.parametrize(
     ("text", "name", "expected"),
     [

@@ -149,6 +149,16 @@ def test_removing_takes_the_stored_key_along_but_nothing_that_is_needed(tmp_path
     assert "providers.zz is not there" in run("remove", "zz").stderr
 
 
+def test_old_mistakes_do_not_stand_in_the_way(tmp_path: Path) -> None:
+    file = tmp_path / "llmgate.yaml"
+    text = CONFIG.replace("\n", "\r\n") + "models: {x: nobody/m}\r\n"
+    file.write_bytes(text.encode())
+    assert run("add", "env:GROQ", "--preset", "groq").exit_code == 0
+    assert b"  groq: {preset: groq, api_key: env:GROQ}\r\n" in file.read_bytes()
+    assert run("remove", "groq").exit_code == 0
+    assert file.read_bytes() == text.encode()
+
+
 def test_the_presets_can_be_listed() -> None:
     shown = run("list", "--presets").output
     assert "deepseek" in shown

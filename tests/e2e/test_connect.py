@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from tests.support.gateway import KEY, Gateway
 from tests.support.providers import PROVIDERS, four_providers
 
 pytestmark = pytest.mark.clients
+
+WINDOW = 64_000
 
 CODEX = """\
 # Personal settings
@@ -90,6 +92,17 @@ def llmgate(*words: str) -> None:
     assert done.exit_code == 0, done.output
 
 
+@pytest.fixture(scope="module")
+def coders(shared_fake: FakeProvider) -> Iterator[Gateway]:
+    """A gateway with a name of its own for each provider, and a small window."""
+    models = {
+        f"coder-{name}": {"candidates": [f"{name}/test-model"], "context_window": WINDOW}
+        for name in PROVIDERS
+    }
+    with Gateway(four_providers(shared_fake, models=models)) as gateway:
+        yield gateway
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home with nothing in it, for the command line and, in an environment of its own, the program."""
@@ -123,12 +136,18 @@ def turn(client: str, home: Path) -> agents.Run:
     [("codex", "chat"), ("claude", "responses"), ("gemini", "claude"), ("opencode", "gemini")],
 )
 def test_a_connected_program_gets_its_answer_through_the_gateway(
-    client: str, upstream: str, gateway: Gateway, fake: FakeProvider, home: Path
+    client: str,
+    upstream: str,
+    coders: Gateway,
+    fake: FakeProvider,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prepare(client, home)
     fake.play("text", text="The answer is 42.")
-    model = f"{upstream}/test-model"
-    llmgate("connect", client, "--gateway", gateway.url, "--key", KEY, "--model", model)
+    monkeypatch.setenv("LLMGATE_URL", coders.url)
+    config = str(coders.config_file)
+    llmgate("connect", client, "-c", config, "--model", f"coder-{upstream}")
     names = HOMES[client].files
     connected = {name: (home / name).read_bytes() for name in names}
     run = turn(client, home)
@@ -143,19 +162,17 @@ def test_a_connected_program_gets_its_answer_through_the_gateway(
         if name in left_alone:
             assert (home / name).read_text() == text
         else:
-            assert gateway.url not in (home / name).read_text()
+            assert coders.url not in (home / name).read_text()
 
 
 def test_codex_asks_the_gateway_for_the_windows_of_its_models(
-    fake: FakeProvider, home: Path
+    coders: Gateway, fake: FakeProvider, home: Path
 ) -> None:
     prepare("codex", home)
-    coder = {"candidates": ["chat/test-model"], "context_window": 64_000}
-    with Gateway(four_providers(fake, models={"coder": coder})) as gateway:
-        llmgate("connect", "codex", "--gateway", gateway.url, "--key", KEY, "--model", "coder")
-        run = turn("codex", home)
+    llmgate("connect", "codex", "--gateway", coders.url, "--key", KEY, "--model", "coder-chat")
+    run = turn("codex", home)
     assert run.code == 0, run
     assert "metadata" not in run.err, run
     cached = json.loads((home / ".codex/models_cache.json").read_text())
     windows = {model["slug"]: model["context_window"] for model in cached["models"]}
-    assert windows == {"coder": 64_000}
+    assert windows == {f"coder-{name}": WINDOW for name in PROVIDERS}

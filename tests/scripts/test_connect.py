@@ -685,6 +685,30 @@ def test_the_model_is_the_first_configured_name_or_left_alone(home: Path) -> Non
     assert tomllib.loads((home / ".codex/config.toml").read_text())["model"] == "gpt-5.4"
 
 
+def test_what_the_configuration_knows_of_a_model_is_passed_on(home: Path) -> None:
+    path = home.parent / "llmgate.yaml"
+    path.write_text(
+        f"listen: 127.0.0.1:{free_port()}\n"
+        'providers: {p: {protocol: openai_chat, base_url: "http://127.0.0.1:9/v1"}, '
+        'q: {protocol: openai_chat, base_url: "http://127.0.0.1:9/v1"}}\n'
+        "models: {mine: {candidates: [p/m], context_window: 64000, max_output_tokens: 4000}}\n"
+    )
+    for client in ("claude", "opencode", "atomcode"):
+        llmgate("connect", client, "-c", str(path))
+        assert "nothing to change" in llmgate("connect", client, "-c", str(path))
+    claude = json.loads((home / ".claude/settings.json").read_text())["env"]
+    assert claude["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "64000"
+    assert claude["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "64000"
+    opencode = json.loads((home / ".config/opencode/opencode.json").read_text())
+    model = opencode["provider"]["llmgate"]["models"]["mine"]
+    assert model["limit"] == {"context": 64000, "output": 4000}
+    atomcode = tomllib.loads((home / ".atomcode/config.toml").read_text())
+    assert atomcode["providers"]["llmgate"]["context_window"] == 64000
+    said = llmgate("connect", "claude", "-c", str(path), "--model", "nowhere")
+    assert "no provider is configured for the model nowhere" in said
+    assert "CLAUDE_CODE_MAX_CONTEXT_TOKENS" not in (home / ".claude/settings.json").read_text()
+
+
 def test_the_lock_ends_with_its_holder(home: Path) -> None:
     with locked(home / ".llmgate"):
         pass

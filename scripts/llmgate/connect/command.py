@@ -18,6 +18,7 @@ import typer
 
 from addons.client_key import ensure_token
 from addons.home import home as state_home
+from addons.local import asked_card, model_card
 from config.models import Config
 from config.patterns import is_pattern
 from scripts.llmgate.connect import actions, files
@@ -30,6 +31,7 @@ from scripts.llmgate.output import fail, out, step, warn
 from scripts.llmgate.running import is_healthy
 from scripts.llmgate.serving import ConfigFile, is_free, read_config
 from scripts.llmgate.status import base_url
+from translators.catalogue import ModelCard
 from translators.errors import GatewayError
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -82,7 +84,12 @@ def connect(
     store = Store(state_home(), client)
     value, key_file = key_and_file(settings, key, url, store, dry_run=dry_run)
     target = Target(
-        url=url, key=value, key_file=key_file, model=name, small_model=small_model or name
+        url=url,
+        key=value,
+        key_file=key_file,
+        model=name,
+        small_model=small_model or name,
+        card=known_model(settings, name) if url == base_url(settings) else None,
     )
     try:
         with opened(store, dry_run=dry_run) as state:
@@ -166,6 +173,15 @@ def default_model(config: Config) -> str | None:
     """The first configured name, if it is one and not a pattern."""
     first = next(iter(config.models), None)
     return None if first is None or is_pattern(first) else first
+
+
+def known_model(config: Config, name: str | None) -> ModelCard | None:
+    """What the configuration says of a model; warns of a name that leads nowhere."""
+    if name is None:
+        return None
+    if model_card(config, name) is None:
+        warn(f"no provider is configured for the model {name}; the gateway would refuse it")
+    return asked_card(config, name)
 
 
 def key_and_file(

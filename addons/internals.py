@@ -63,6 +63,7 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer
 from mitmproxy.proxy.layers.websocket import (
     WebsocketEndHook,
     WebsocketMessageHook,
+    WebSocketMessageInjected,
     WebsocketStartHook,
 )
 
@@ -98,6 +99,7 @@ __all__ = [
     "ResponseTrailers",
     "ReverseProxy",
     "SendHttp",
+    "WebSocketMessageInjected",
     "WebsocketEndHook",
     "WebsocketMessageHook",
     "WebsocketStartHook",

@@ -27,7 +27,12 @@ from wsproto.frame_protocol import CloseReason, Opcode
 from wsproto.handshake import WEBSOCKET_VERSION, server_extensions_handshake
 from wsproto.utilities import generate_accept_token, split_comma_header
 
-from addons.internals import WebsocketEndHook, WebsocketMessageHook, WebsocketStartHook
+from addons.internals import (
+    WebsocketEndHook,
+    WebsocketMessageHook,
+    WebSocketMessageInjected,
+    WebsocketStartHook,
+)
 from addons.phases import Tick
 from addons.turns import CancelTurn, StartTurn, Turn
 
@@ -205,6 +210,8 @@ class SocketLayer(layer.Layer):
             yield from self._end(event.code, event.reason, by_client=False)
         elif isinstance(event, Tick):
             self.socket.tell(self.socket.session.tick, self.socket.stream.clock())
+        elif isinstance(event, WebSocketMessageInjected):
+            yield from self._on_injected(event.message)
         elif isinstance(event, events.DataReceived):
             self._frames.receive_data(event.data)
             yield from self._read()
@@ -243,6 +250,16 @@ class SocketLayer(layer.Layer):
         yield from self._announce()
         if not self.socket.closed:
             self.socket.tell(self.socket.session.received, text)
+
+    def _on_injected(self, message: WebSocketMessage) -> layer.CommandGenerator[None]:
+        """An operator says something in mitmweb, in the name of either side."""
+        text = message.content.decode("utf-8", "replace")
+        if not message.from_client:
+            yield from self._send(SocketSend([text], announced=True))
+            return
+        self._keep(text, from_client=True)
+        yield from self._announce()
+        self.socket.tell(self.socket.session.received, text)
 
     def _send(self, event: SocketSend) -> layer.CommandGenerator[None]:
         """Everything that one event brought goes out in one write, and then to mitmweb."""

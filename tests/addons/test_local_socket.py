@@ -232,6 +232,20 @@ async def test_a_message_in_very_many_pieces() -> None:
         await ws.next(CloseConnection)
 
 
+@pytest.mark.parametrize("to_client", [True, False])
+@in_a_loop
+async def test_an_operator_may_speak_for_either_side(to_client: bool) -> None:
+    policy = Sockets(Echo())
+    async with connected(policy) as (gate, ws):
+        await ws.open()
+        ws.send(TextMessage("first"))
+        await ws.next(TextMessage)
+        gate.master.commands.call("inject.websocket", policy.flow, to_client, b"hello", True)
+        assert (await ws.next(TextMessage)).data == ("hello" if to_client else "HELLO")
+        ws.send(CloseConnection(1000))
+        await ws.next(CloseConnection)
+
+
 @in_a_loop
 async def test_a_binary_message_closes_the_socket() -> None:
     policy = Sockets(Echo())

@@ -34,7 +34,8 @@ def presented_key(request: http.Request) -> str | None:
     `invalid_request` when two places disagree, or `Authorization` is not of the Bearer kind.
     """
     found: dict[str, str] = {}
-    for value in request.headers.get_all("authorization"):
+    given = _given(request)
+    for value in given.get("authorization", ()):
         scheme, _, token = value.strip().partition(" ")
         if scheme.lower() != "bearer":
             raise GatewayError(
@@ -47,13 +48,23 @@ def presented_key(request: http.Request) -> str | None:
         if token:
             found.setdefault(token, "authorization")
     for header in HEADERS:
-        for value in request.headers.get_all(header):
+        for value in given.get(header, ()):
             if value.strip():  # Gemini CLI may send an empty one
                 found.setdefault(value.strip(), header)
     for name, value in _query(request.path):
         if name == "key" and value.strip():
             found.setdefault(value.strip(), "?key=")
     return _only(found)
+
+
+def _given(request: http.Request) -> dict[str, list[str]]:
+    """The values of the headers that a credential may stand in."""
+    given: dict[str, list[str]] = {}
+    for raw_name, raw_value in request.headers.fields:
+        if (name := raw_name.lower()) in _REMOVED:
+            values = given.setdefault(name.decode(), [])
+            values.append(raw_value.decode("utf-8", "surrogateescape"))
+    return given
 
 
 def split_keys(request: http.Request) -> tuple[str | None, str | None]:

@@ -52,6 +52,7 @@ class Dispatch:
         self._begun: dict[hooks.Hook, Awaitable[None] | None] = {}
         self._fields: dict[type, tuple[str, ...]] = {}
         self._manager: AddonManager | None = None
+        self._log: logging.Handler | None = None
         self._chain: list[Any] | None = None
         self._length = 0
 
@@ -69,6 +70,9 @@ class Dispatch:
         for name in CLEARING:
             setattr(manager, name, self._clearing(getattr(manager, name)))
         manager.trigger = self._triggering(manager.trigger)
+        self._log = getattr(loader.master, "_legacy_log_events", None)
+        if self._log is not None:
+            self._log.addFilter(self._is_heard)
 
     def done(self) -> None:
         """Give mitmproxy its own methods back."""
@@ -76,6 +80,8 @@ class Dispatch:
             for name in (*REPLACED, *CLEARING, "trigger"):
                 self._manager.__dict__.pop(name, None)
             self._manager = None
+            if self._log is not None:
+                self._log.removeFilter(self._is_heard)
 
     # --- what the addon manager does from now on
 
@@ -162,6 +168,13 @@ class Dispatch:
                 group for top in manager.chain if (group := _handlers(top, name))
             )
         return groups
+
+    def _is_heard(self, record: logging.LogRecord) -> bool:
+        """Whether mitmproxy has to make an `add_log` of a line of the log: a deprecated hook that hardly anyone has."""
+        try:
+            return bool(self._groups("add_log"))
+        except exceptions.AddonManagerError:
+            return True
 
     def _triggering(self, method: Callable[[hooks.Hook], None]) -> Callable[[hooks.Hook], None]:
         """mitmproxy's `trigger`, for hooks that somebody has: each line of its log is one."""

@@ -20,7 +20,7 @@ from addons.contract import Attempt, Cause, Verdict
 from addons.credentials import Credentials
 from addons.egress import egress_proxy
 from addons.exchange import Candidate, Exchange, Exchanges, Try, now_s
-from addons.framing import copy_request, new_request
+from addons.framing import copy_request, headers_of, new_request
 from addons.headers import (
     RATE_LIMITS,
     STREAM_HEADERS,
@@ -353,10 +353,10 @@ class Failover:
         if response is None:
             raise RuntimeError("commit without a response")
         if not exchange.promised:
-            upstream_headers = list(response.headers.items())
+            upstream_headers = response.headers
             response.status_code = 200
             response.reason = "OK"
-            response.headers = http.Headers(self._answer_headers(exchange, one, upstream_headers))
+            response.headers = headers_of(self._answer_headers(exchange, one, upstream_headers))
             exchange.answered_s = now_s()
         exchange.status = 200
         exchange.error = None
@@ -366,8 +366,8 @@ class Failover:
         self._picker.succeeded(exchange, one)
 
     def _answer_headers(
-        self, exchange: Exchange, one: Try, upstream: list[tuple[str, str]]
-    ) -> list[tuple[bytes, bytes]]:
+        self, exchange: Exchange, one: Try, upstream: http.Headers
+    ) -> tuple[tuple[bytes, bytes], ...]:
         streamed = exchange.stream and not exchange.array_framing
         pairs = [
             (
@@ -381,12 +381,12 @@ class Failover:
         if exchange.stream:
             pairs += STREAM_HEADERS.items()
         if one.reading is None:
-            pairs += select(upstream, response_patterns(exchange))
+            pairs += select(upstream.items(), response_patterns(exchange))
         if exchange.config.headers.degraded and (
             degraded := degraded_header(one.losses.degradations)
         ):
             pairs.append(("x-llmgate-degraded", degraded))
-        return [(name.encode(), value.encode("latin-1", "replace")) for name, value in pairs]
+        return tuple((name.encode(), value.encode("latin-1", "replace")) for name, value in pairs)
 
     def retry_delay(self, attempt: Attempt) -> float | None:
         """See EnginePolicy."""
@@ -489,7 +489,9 @@ class Failover:
             return None
         exchange.answered_s = now_s()
         exchange.promised = True
-        return http.Response.make(200, b"", http.Headers(self._answer_headers(exchange, one, [])))
+        return http.Response.make(
+            200, b"", headers_of(self._answer_headers(exchange, one, http.Headers()))
+        )
 
     def protocol_error(
         self, flow: http.HTTPFlow, status: int, message: str

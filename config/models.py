@@ -136,9 +136,6 @@ class Config(Tenant):
 
     _sources: tuple[str, ...] = PrivateAttr(default=())
     _findings: Findings = PrivateAttr(default_factory=dict)
-    _profiles: dict[tuple[str, str, str], ModelProfile] = PrivateAttr(default_factory=dict)
-    _models_found: dict[str, tuple[str, ModelConfig] | None] = PrivateAttr(default_factory=dict)
-    _rules: dict[tuple[str, str, str], tuple[PayloadRule, ...]] = PrivateAttr(default_factory=dict)
 
     @field_validator("listen")
     @classmethod
@@ -307,6 +304,20 @@ class Config(Tenant):
             rules = tuple(rule for rule in every if could_apply(rule, protocol, provider, model))
             keep(self._rules, key, rules)
         return rules
+
+    # -- what was looked up; not PrivateAttr, which pydantic finds by its slowest way
+
+    @cached_property
+    def _profiles(self) -> dict[tuple[str, str, str], ModelProfile]:
+        return {}
+
+    @cached_property
+    def _models_found(self) -> dict[str, tuple[str, ModelConfig] | None]:
+        return {}
+
+    @cached_property
+    def _rules(self) -> dict[tuple[str, str, str], tuple[PayloadRule, ...]]:
+        return {}
 
     # -- model names
 

@@ -280,6 +280,33 @@ def test_a_flow_that_is_intercepted_is_left_for_mitmproxy_to_wait_for() -> None:
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("hears", [True, False], ids=["somebody hears", "nobody hears"])
+def test_a_log_line_becomes_a_hook_for_who_has_it(hears: bool) -> None:
+    class Hearing:
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def add_log(self, entry: Any) -> None:
+            self.lines.append(entry.msg)
+
+    async def play() -> None:
+        async with manager(True) as addons:
+            hearing, handler = Hearing(), addons.master._legacy_log_events
+            if hears:
+                addons.add(hearing)
+            record = logging.LogRecord("x", logging.INFO, "", 0, "planted", (), None)
+            assert bool(handler.filter(record)) is hears
+            handler.handle(record)
+            await asyncio.sleep(0)
+            assert len([line for line in hearing.lines if "planted" in line]) == hears
+            dispatch = addons.get("dispatch")
+            addons.remove(dispatch)
+            assert handler.filter(record)
+            addons.add(dispatch)
+
+    asyncio.run(play())
+
+
 class Page(ASGIApp):
     """A page under a host name of its own, as mitmproxy's own one."""
 

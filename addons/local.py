@@ -92,21 +92,19 @@ class LocalPages:
     def _models(self, exchange: Exchange, path: str) -> JsonObject:
         query = parse_qs(path.partition("?")[2])
         protocol = exchange.translator.name
+        config, one = exchange.config, exchange.endpoint.operation is Operation.GET_MODEL
+        if one:
+            exchange.model = (exchange.endpoint.model or "").removeprefix("models/")
+            card = asked_card(config, exchange.model)
+            cards = [] if card is None else [card]
+        else:
+            cards = model_cards(config)
         principal = exchange.principal
-        cards = [
-            card
-            for card in model_cards(exchange.config)
-            if principal is None or principal.may_use(card.id)
-        ]
-        cards = self._usable(exchange.config, cards)
-        if exchange.endpoint.operation is Operation.GET_MODEL:
-            wanted = exchange.endpoint.model or ""
-            exchange.model = wanted.removeprefix("models/")
-            for card in cards:
-                if card.id == exchange.model:
-                    return MODELS[protocol](card)
+        cards = [card for card in cards if principal is None or principal.may_use(card.id)]
+        cards = self._usable(config, cards)
+        if one and not cards:
             raise unknown_model(exchange)
-        listing = LISTS[protocol](cards, _page(query))
+        listing = MODELS[protocol](cards[0]) if one else LISTS[protocol](cards, _page(query))
         if is_codex(exchange.headers, query):
             listing |= codex_models.render_catalogue(cards)
         return listing
@@ -154,29 +152,34 @@ def _page(query: Mapping[str, list[str]]) -> Page:
 
 def model_cards(config: Config) -> list[ModelCard]:
     """Everything that clients can ask for by name, with the limits of the first place that it leads to."""
-    cards = []
-    for name in model_names(config):
-        found = targets(config, name)
-        if not found:
-            continue
-        upstream, model = found[0]
-        info = upstream.model_info(model)
-        entry = config.model_for(name)
-        profile = config.resolve_profile(upstream.name, model)
-        cards.append(
-            ModelCard(
-                id=name,
-                owned_by=upstream.name,
-                display_name=info.display_name,
-                description=entry[1].description if entry else "",
-                context_window=(entry[1].context_window if entry else None) or info.context_window,
-                max_output_tokens=(entry[1].max_output_tokens if entry else None)
-                or info.max_output_tokens,
-                images=bool(profile.image_types),
-                documents=profile.documents,
-                parallel_calls=profile.parallel_calls,
-                reasoning_levels=profile.reasoning_levels,
-                custom_tools=profile.custom_tools,
-            )
-        )
-    return cards
+    cards = (model_card(config, name) for name in model_names(config))
+    return [card for card in cards if card is not None]
+
+
+def asked_card(config: Config, name: str) -> ModelCard | None:
+    """The card of a name that is listed, fits a pattern, or says its provider; not of any name at all."""
+    return model_card(config, name) if "/" in name or config.model_for(name) else None
+
+
+def model_card(config: Config, name: str) -> ModelCard | None:
+    """What is known of one name, listed or not (`provider/model`); None when it leads nowhere."""
+    found = targets(config, name)
+    if not found:
+        return None
+    upstream, model = found[0]
+    info = upstream.model_info(model)
+    entry = config.model_for(name)
+    profile = config.resolve_profile(upstream.name, model)
+    return ModelCard(
+        id=name,
+        owned_by=upstream.name,
+        display_name=info.display_name,
+        description=entry[1].description if entry else "",
+        context_window=(entry[1].context_window if entry else None) or info.context_window,
+        max_output_tokens=(entry[1].max_output_tokens if entry else None) or info.max_output_tokens,
+        images=bool(profile.image_types),
+        documents=profile.documents,
+        parallel_calls=profile.parallel_calls,
+        reasoning_levels=profile.reasoning_levels,
+        custom_tools=profile.custom_tools,
+    )

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,28 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the gateway knows of a model; None = not known. Limits are tokens, `catalogue` is Codex's."""
+
+    context_window: int | None = None
+    max_output_tokens: int | None = None
+    images: bool = True
+    catalogue: Mapping[str, Any] | None = None
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Facts:
+        """From `GET /v1/models/{id}?client_version=…` of the gateway."""
+        models = entry.get("models") or []
+        kinds = models[0].get("input_modalities") if models else None
+        return cls(
+            context_window=entry.get("context_length"),
+            max_output_tokens=entry.get("max_output_tokens"),
+            images=kinds is None or "image" in kinds,
+            catalogue={"models": models} if models else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Where a client is to go: the gateway's address and key, the model's name and that of the small one."""
 
@@ -30,6 +52,7 @@ class Route:
     key: str
     model: str
     small_model: str
+    facts: Facts = Facts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +79,30 @@ def _claude(route: Route, home: Path) -> Setup:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_TELEMETRY": "1",
+            **_claude_window(route.facts),
         },
     )
 
 
+def _claude_window(facts: Facts) -> dict[str, str]:
+    """The window of a model that Claude Code does not know by its name; else it takes it for a million tokens."""
+    if facts.context_window is None:
+        return {}
+    window = str(facts.context_window)
+    return {"CLAUDE_CODE_MAX_CONTEXT_TOKENS": window, "CLAUDE_CODE_AUTO_COMPACT_WINDOW": window}
+
+
 def _codex(route: Route, home: Path) -> Setup:
     # JSON strings are TOML strings; the key stays in the environment.
+    files = {}
+    catalogue = ""
+    if route.facts.catalogue is not None:
+        files["models.json"] = json.dumps(route.facts.catalogue, indent=2)
+        catalogue = f"model_catalog_json = {json.dumps(str(home / 'models.json'))}\n"
     config = f"""model = {json.dumps(route.model)}
 model_provider = "llmgate"
 web_search = "disabled"
-[features]
+{catalogue}[features]
 plugins = false
 [model_providers.llmgate]
 name = "llmgate"
@@ -76,12 +113,52 @@ supports_websockets = false
 """
     return Setup(
         environment={"CODEX_HOME": str(home), "LLMGATE_CLIENT_KEY": route.key},
-        files={"config.toml": config},
+        files={"config.toml": config, **files},
     )
+
+
+_GEMINI_MAIN: Final = (
+    "chat-compression-default",
+    "chat-compression-3-pro",
+    "chat-compression-3-flash",
+    "chat-compression-3.1-flash-lite",
+    "chat-compression-2.5-pro",
+    "chat-compression-2.5-flash",
+    "chat-compression-2.5-flash-lite",
+    "agent-history-provider-summarizer",
+    "context-snapshotter",
+    "loop-detection-double-check",
+)
+_GEMINI_SMALL: Final = (
+    "classifier",
+    "edit-corrector",
+    "fast-ack-helper",
+    "llm-edit-fixer",
+    "loop-detection",
+    "next-speaker-checker",
+    "prompt-completion",
+    "summarizer-default",
+    "summarizer-shell",
+    "web-fetch",
+    "web-fetch-fallback",
+    "web-search",
+)
+"""Gemini CLI's side jobs, each with a Google model's name built in that a gateway need not have."""
+
+
+def gemini_side_jobs(model: str, small_model: str) -> dict[str, Any]:
+    """Gemini CLI's setting `modelConfigs`: its side jobs go where the gateway has a model."""
+    jobs = [(job, model) for job in _GEMINI_MAIN] + [(job, small_model) for job in _GEMINI_SMALL]
+    return {
+        "customOverrides": [
+            {"match": {"model": job}, "modelConfig": {"model": name}} for job, name in jobs
+        ]
+    }
 
 
 def _gemini(route: Route, home: Path) -> Setup:
     settings = {
+        "modelConfigs": gemini_side_jobs(route.model, route.small_model),
         "security": {"auth": {"selectedType": "gemini-api-key"}},
         "telemetry": {"enabled": False},
         "privacy": {"usageStatisticsEnabled": False},
@@ -99,7 +176,10 @@ def _gemini(route: Route, home: Path) -> Setup:
 
 
 def _opencode(route: Route, home: Path) -> Setup:
-    models = {name: {"name": name, "tool_call": True} for name in (route.model, route.small_model)}
+    models = {
+        route.small_model: {"name": route.small_model, "tool_call": True},
+        route.model: _opencode_model(route.model, route.facts),
+    }
     config = {
         "$schema": "https://opencode.ai/config.json",
         "model": f"llmgate/{route.model}",
@@ -123,6 +203,25 @@ def _opencode(route: Route, home: Path) -> Setup:
         },
         files={"opencode.json": json.dumps(config, indent=2)},
     )
+
+
+_OPENCODE_OUTPUT: Final = 32_000
+"""What OpenCode reserves for an answer where nothing is known; it wants both limits or none."""
+
+
+def _opencode_model(name: str, facts: Facts) -> dict[str, Any]:
+    """A model's entry: without limits OpenCode never compacts, without modalities it sends no image."""
+    kinds = ["text", "image"] if facts.images else ["text"]
+    entry: dict[str, Any] = {
+        "name": name,
+        "tool_call": True,
+        "attachment": facts.images,
+        "modalities": {"input": kinds, "output": ["text"]},
+    }
+    if facts.context_window is not None:
+        output = facts.max_output_tokens or min(_OPENCODE_OUTPUT, facts.context_window // 4)
+        entry["limit"] = {"context": facts.context_window, "output": output}
+    return entry
 
 
 CLIENTS: Final[Mapping[str, Client]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -11,16 +12,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import typer
 
 from addons.client_key import ensure_token
 from addons.home import home as state_home
 from config.models import Config
-from scripts.llmgate.launch import CLIENTS, Client, Route, write_files
+from scripts.llmgate.launch import CLIENTS, Client, Facts, Route, write_files
 from scripts.llmgate.output import fail, step
 from scripts.llmgate.serving import ConfigFile, command_line, is_free, read_config
 from translators.errors import GatewayError
@@ -62,7 +64,13 @@ def run(
     if name is None or "*" in name:
         fail("name a model with --model, or under `models` in the configuration")
     with running_gateway(settings, config, gateway) as url:
-        route = Route(url=url, key=token, model=name, small_model=small_model or name)
+        route = Route(
+            url=url,
+            key=token,
+            model=name,
+            small_model=small_model or name,
+            facts=model_facts(url, token, name),
+        )
         raise typer.Exit(launch(known, program, route, context.args))
 
 
@@ -74,6 +82,31 @@ def client_key(config: Config) -> str:
         return ensure_token(state_home())[0]
     except GatewayError as error:
         fail(error.message)
+
+
+def model_facts(url: str, key: str, model: str) -> Facts:
+    """What the gateway knows of a model; ends with its words when it refuses, say because of the key."""
+    path = f"/v1/models/{quote(model, safe='/')}?client_version=0"
+    connection = connect_to(url, timeout_s=10)
+    try:
+        connection.request("GET", path, headers={"authorization": f"Bearer {key}"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    except (OSError, ValueError) as error:
+        fail(f"the gateway at {url} does not answer as one: {error}")
+    finally:
+        connection.close()
+    if response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+        fail(f"the gateway at {url} refused: {answer.get('error', {}).get('message', answer)}")
+    # An only provider may serve a name that the gateway does not list.
+    return Facts.read(answer) if response.status == HTTPStatus.OK else Facts()
+
+
+def connect_to(url: str, *, timeout_s: float) -> http.client.HTTPConnection:
+    """A connection to a gateway's address, not yet open."""
+    parts = urlsplit(url)
+    made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return made(parts.hostname or "", parts.port, timeout=timeout_s)
 
 
 def launch(client: Client, program: str, route: Route, words: list[str]) -> int:

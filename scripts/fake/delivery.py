@@ -14,7 +14,7 @@ from scripts.fake.scenarios import Options
 from scripts.fake.view import Turn, View
 
 STALL_S: Final = 3600
-WHOLE: Final = ("", "given-up")
+WHOLE: Final = ("", "full", "given-up")
 """Failures that break nothing off."""
 _COMMENT: Final = b": keep-alive\n\n"
 

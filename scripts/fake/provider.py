@@ -305,7 +305,9 @@ class FakeProvider:
         options = chosen.options
         if not options.failure or max(len(view.results), view.resumed) < options.at:
             return False
-        place = (chosen.scenario.name, view.first_prompt, str(bool(view.offers)))
+        place: tuple[str, ...] = (chosen.scenario.name, str(bool(view.offers)))
+        if options.failure != "full":  # which compacting undoes, and with it the first prompt
+            place += (view.first_prompt,)
         key = hashlib.sha256("\0".join(place).encode()).hexdigest()
         self._failures[key] += 1
         return not options.times or self._failures[key] <= options.times

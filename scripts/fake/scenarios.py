@@ -29,7 +29,7 @@ from scripts.fake.view import (
 )
 
 type Failure = Literal[
-    "", "status", "overflow", "error-first", "error-mid", "cut", "stall", "drop", "given-up"
+    "", "status", "overflow", "full", "error-first", "error-mid", "cut", "stall", "drop", "given-up"
 ]
 type Cut = Literal["close", "reset", "clean"]
 
@@ -344,6 +344,12 @@ _LIST: Final = (
     ),
     Scenario(
         "overflow", "the prompt does not fit, in the provider's words", _text, _failing("overflow")
+    ),
+    Scenario(
+        "full",
+        "as steps, but the third answer says that the window is nearly full",
+        _steps,
+        _failing("full", at=2, input_tokens=950_000, then="steps"),
     ),
     Scenario(
         "error-first",

@@ -59,9 +59,9 @@ def needs_signatures(model: str) -> bool:
     return _SIGNING_MODEL.search(model.partition("~")[0]) is not None
 
 
-def signed_call_text(name: str, args: JsonObject) -> str:
-    """What a call's signature covers: equal for equal arguments, whatever the order of their keys."""
-    return name + orjson.dumps(args, option=orjson.OPT_SORT_KEYS).decode()
+def signed_call_text(name: str) -> str:
+    """What a call's signature covers: not its arguments, to which agents add their defaults before they echo them."""
+    return name
 
 
 def unary(turn: Turn, view: View) -> JsonObject:
@@ -135,7 +135,7 @@ def _call(view: View, index: int, call: Call, *, signed: bool) -> JsonObject:
     identity = {"id": new_id(view, "", index, length=8)} if needs_signatures(view.model) else {}
     part: JsonObject = {"functionCall": {**identity, "name": call.offer.name, "args": args}}
     if signed and (needs_signatures(view.model) or view.thinks):
-        shown = signed_call_text(call.offer.name, args)
+        shown = signed_call_text(call.offer.name)
         part["thoughtSignature"] = signing.issue(SIGNED_CALL, view.model, shown, view.digest)
     return part
 

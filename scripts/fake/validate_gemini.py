@@ -441,9 +441,7 @@ def _check_signature(part: JsonObject, signature: str, model: str, place: str) -
         raise invalid(name, f"Invalid value at '{name}' (TYPE_BYTES), Base64 decoding failed")
     call = part.get("functionCall")
     good = (
-        signing.verify(
-            SIGNED_CALL, model, signed_call_text(call["name"], call.get("args") or {}), signature
-        )
+        signing.verify(SIGNED_CALL, model, signed_call_text(call["name"]), signature)
         if call
         else signing.verify(SIGNED_TEXT, model, "", signature)
     )

@@ -23,7 +23,8 @@ OLD = "gemini-2.5-flash"
 USER = {"role": "user", "parts": [{"text": "hi"}]}
 ARGS = {"city": "Oslo", "days": 2}
 CALL = {"functionCall": {"name": "get_weather", "args": ARGS, "id": "a1"}}
-SIGNATURE = signing.issue(SIGNED_CALL, MODEL, signed_call_text("get_weather", ARGS), "x")
+SIGNATURE = signing.issue(SIGNED_CALL, MODEL, signed_call_text("get_weather"), "x")
+ANOTHER = signing.issue(SIGNED_CALL, MODEL, signed_call_text("get_time"), "x")
 SIGNED = {**CALL, "thoughtSignature": SIGNATURE}
 RESPONSE = {"functionResponse": {"name": "get_weather", "id": "a1", "response": {"output": "4 C"}}}
 
@@ -185,18 +186,9 @@ BAD = [
         id="foreign signature",
     ),
     pytest.param(
-        said(
-            USER,
-            model(
-                {
-                    "functionCall": {**CALL["functionCall"], "args": {}},
-                    "thoughtSignature": SIGNATURE,
-                }
-            ),
-            user(RESPONSE),
-        ),
+        said(USER, model({**CALL, "thoughtSignature": ANOTHER}), user(RESPONSE)),
         "Corrupted thought signature",
-        id="changed arguments",
+        id="a signature of another call",
     ),
     pytest.param(
         declared({"type": "object", "additionalProperties": False}),

@@ -6,6 +6,7 @@ Turn normalisation has been done (`turns.py`); here each part finds its wire for
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, assert_never
 
 from translators import ir
@@ -185,7 +186,7 @@ class History:
         extra: list[JsonObject] = []
         for item in result.content:
             if isinstance(item, ir.Image):
-                extra.extend(self._image(item))
+                extra.extend(self._image(self._inside_result(item)))
             elif isinstance(item, ir.Document):
                 extra.extend(self._document(item))
         texts = [wire["text"] for wire in extra if "text" in wire]
@@ -217,6 +218,15 @@ class History:
         wire = self._media(source, image.path)
         level = LEVEL_OF_DETAIL.get(image.detail or "")
         return [wire | {"mediaResolution": {"level": level}} if level else wire]
+
+    def _inside_result(self, image: ir.Image) -> ir.Image:
+        """Media inside a function's response have no resolution of their own."""
+        if not self._target.profile.tool_result_media or image.detail not in LEVEL_OF_DETAIL:
+            return image
+        self._losses.give_up(
+            Loss.HINT, f"{image.path}.detail", "images in tool results have no resolution"
+        )
+        return replace(image, detail=None)
 
     def _document(self, document: ir.Document) -> list[JsonObject]:
         if document.cite:

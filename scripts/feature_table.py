@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import yaml
 
+from scripts import readme
 from translators import PROTOCOLS, ir
 from translators.base import Call, Reading, Target
 from translators.errors import GatewayError
@@ -25,9 +26,6 @@ from translators.wire import JsonObject, dumps, loads
 
 ROOT: Final = Path(__file__).parents[1]
 CORPUS: Final = ROOT / "tests" / "corpus"
-README: Final = ROOT / "README.md"
-BEGIN: Final = "<!-- matrix:begin -->"
-END: Final = "<!-- matrix:end -->"
 LETTERS: Final = {"openai_chat": "C", "openai_responses": "R", "anthropic": "A", "gemini": "G"}
 ORDER: Final = (
     "text",
@@ -71,24 +69,7 @@ class LostSilentlyError(Exception):
 
 def main() -> int:
     """Write the table, or check that it is fresh."""
-    text = README.read_text(encoding="utf-8")
-    fresh = with_table(text, table())
-    if "--check" in sys.argv[1:]:
-        if fresh == text:
-            return 0
-        print("README.md is not fresh: run python -m scripts.feature_table", file=sys.stderr)
-        return 1
-    README.write_text(fresh, encoding="utf-8")
-    return 0
-
-
-def with_table(text: str, lines: str) -> str:
-    """The README with the table between its markers; `ValueError` without them."""
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md lacks {BEGIN} or {END}")
-    return f"{head}{BEGIN}\n{lines}{END}{tail}"
+    return readme.update("matrix", table(), "python -m scripts.feature_table")
 
 
 def table() -> str:

@@ -5,21 +5,13 @@ from __future__ import annotations
 import pytest
 
 from scripts import feature_table
-from scripts.feature_table import (
-    ORDER,
-    README,
-    LostSilentlyError,
-    Outcome,
-    features,
-    outcome,
-    table,
-    with_table,
-)
+from scripts.feature_table import ORDER, LostSilentlyError, Outcome, features, outcome, table
+from scripts.readme import README, with_table
 
 
 def test_the_readme_shows_what_is_true_now() -> None:
     text = README.read_text(encoding="utf-8")
-    assert with_table(text, table()) == text, "run python -m scripts.feature_table"
+    assert with_table(text, "matrix", table()) == text, "run python -m scripts.feature_table"
 
 
 def test_every_feature_of_the_corpus_has_a_row() -> None:
@@ -60,4 +52,4 @@ def test_a_silent_loss_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_readme_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="matrix:begin"):
-        with_table("# llmgate", "")
+        with_table("# llmgate", "matrix", "")

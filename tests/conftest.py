@@ -7,8 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from scripts.fake import FakeProvider
+from tests.support.agent_report import AgentReport
 from tests.support.gateway import Gateway
 from tests.support.providers import four_providers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--clients all`: the whole matrix of real agents, and its record in docs/agents.json."""
+    parser.addoption("--clients", choices=("selection", "all"), default="selection")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the outcomes of a whole run."""
+    if config.getoption("--clients") == "all":
+        config.pluginmanager.register(AgentReport())
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scripts import clients
 from scripts.llmgate.launch import CLIENTS, Route, write_files
+from scripts.llmgate.running import model_facts
 from tests.support.gateway import Gateway
 
-TIMEOUT_S = 180
+TIMEOUT_S = 90
 EXTRA = {"claude": {"IS_SANDBOX": "1"}, "gemini": {"GEMINI_CLI_TRUST_WORKSPACE": "true"}}
 """What only an unattended run as root in a fresh directory needs."""
 
@@ -59,15 +63,32 @@ def run(command: list[str], cwd: Path, environment: dict[str, str]) -> Run:
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def turn(client: str, gateway: Gateway, model: str, prompt: str, cwd: Path) -> Run:
-    """One headless turn of a client, set up as `llmgate run` does it."""
+def turn(
+    client: str,
+    gateway: Gateway,
+    model: str,
+    prompt: str,
+    cwd: Path,
+    *,
+    words: tuple[str, ...] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> Run:
+    """One headless turn of a client, set up as `llmgate run` does it.
+
+    `words` go before the prompt's, `settings` are merged into Gemini CLI's.
+    """
     known = CLIENTS[client]
     home = cwd.parent / f"{client}-home"
     home.mkdir(exist_ok=True)
+    facts = model_facts(gateway.url, gateway.key, model)
     setup = known.setup(
-        Route(url=gateway.url, key=gateway.key, model=model, small_model=model), home
+        Route(url=gateway.url, key=gateway.key, model=model, small_model=model, facts=facts), home
     )
     write_files(setup, home)
-    headless = known.headless(prompt)
-    words = (*setup.arguments, *headless) if client != "codex" else headless
-    return run([str(program(client)), *words], cwd, {**setup.environment, **EXTRA.get(client, {})})
+    if settings is not None:
+        file = home / ".gemini" / "settings.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+    headless = (*words, *known.headless(prompt))
+    command = (*setup.arguments, *headless) if client != "codex" else headless
+    environment = {**setup.environment, **EXTRA.get(client, {})}
+    return run([str(program(client)), *command], cwd, environment)

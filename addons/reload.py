@@ -24,6 +24,7 @@ from addons.translate import Translate
 from config import capabilities
 from config import loader as config_loader
 from config.models import Config
+from config.pending import without_effect
 from config.problems import ConfigError
 from config.section import Section
 from translators.errors import GatewayError
@@ -102,6 +103,8 @@ class ConfigWatcher:
             self._configs.accept_generated(token)
             if made:
                 log.info("llmgate made a client key: %s", home() / "token")
+        if idle := without_effect(config):
+            log.warning("these settings have no effect yet: %s", ", ".join(idle))
         self._configs.replace(config)
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:

@@ -11,6 +11,7 @@ import typer
 from addons.client_key import TOKEN_PREFIX, ensure_token, write_secret
 from addons.home import home
 from config import loader
+from config.pending import without_effect
 from config.problems import ConfigError
 from scripts.llmgate.output import fail, out, step
 from scripts.llmgate.serving import ConfigFile, read_config
@@ -48,6 +49,8 @@ def validate(config: ConfigFile = None) -> None:
         fail(str(error))
     files = ", ".join(found.sources) or "no file: defaults only"
     out.print(f"ok ({files}): {len(found.providers)} providers, {len(found.models)} model names")
+    if idle := without_effect(found):
+        step(f"these settings have no effect yet: {', '.join(idle)}")
 
 
 @config_app.command()

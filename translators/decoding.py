@@ -229,7 +229,9 @@ class Decoder:
                 if error is None and not self.ended:
                     self.on_close()
             except GatewayError as malformed:
-                self.fail(malformed)
+                self.fail(
+                    error or malformed
+                )  # half an event of a broken transport is no fault of its own
             self.fail(error or GatewayError(ErrorKind.UPSTREAM_CUT, CUT))
         return self._take()
 

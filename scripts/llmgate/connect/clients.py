@@ -112,9 +112,7 @@ def _codex(target: Target, environment: Environment) -> tuple[FileSettings, ...]
 
 _CLAUDE_OTHER_WAYS: Final = (
     "ANTHROPIC_API_KEY",
-    "ANTHROPIC_AUTH_TOKEN",
-    "CLAUDE_CODE_USE_BEDROCK",
-    "CLAUDE_CODE_USE_VERTEX",
+    *(name for name in PROGRAMS["claude"].foreign if name != "ANTHROPIC_MODEL"),
 )
 """Each beats `apiKeyHelper`, or leads past the base URL."""
 
@@ -152,7 +150,7 @@ def _gemini(target: Target, environment: Environment) -> tuple[FileSettings, ...
     variables: Settings = {
         ("GOOGLE_GEMINI_BASE_URL",): target.url,
         ("GEMINI_API_KEY",): target.key,
-        **_removed((), ("GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI")),
+        **_removed((), PROGRAMS["gemini"].foreign),
     }
     folder = _folder(environment, "GEMINI_CLI_HOME", "") / ".gemini"
     return (

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from scripts.llmgate.connect.data import EditError, Entry, Path, Step
+from scripts.llmgate.connect.data import EditError, Entry, Path, Step, shown
 from scripts.llmgate.connect.lines import line_at, newline
 
 MAX_DEPTH: Final = 100
@@ -149,15 +149,15 @@ def _step(node: Node, step: Step) -> Member | None:
     return next((m for m in reversed(node.members) if fits(m)), None)
 
 
-def _find(root: Node, path: Path) -> tuple[Node, Member | None]:
-    """The container that holds the last step, and the member there; the nearest one that exists."""
+def _find(root: Node, path: Path) -> tuple[Node, Member | None, int]:
+    """How far a path leads: the last container on it, the member at its end, and how many steps exist."""
     node, member = root, None
-    for step in path:
+    for depth, step in enumerate(path):
         node = node if member is None else member.node
         member = _step(node, step)
         if member is None:
-            break
-    return node, member
+            return node, None, depth
+    return node, member, len(path)
 
 
 def source(text: str, path: Path) -> str | None:
@@ -200,29 +200,16 @@ def _put(text: str, path: Path, render: Callable[[_Style], str]) -> str:
     if root is None:
         blank = text if not text or text.endswith("\n") else text + newline(text)
         return _put(blank + "{}" + newline(text), path, render)
-    container, member = _find(root, path)
+    container, member, depth = _find(root, path)
     if member is not None:
         style = _style(text, root, container, member)
         return text[: member.node.start] + render(style) + text[member.node.end :]
-    missing = path[_depth(root, container) :]
+    missing = path[depth:]
     wanted = list if isinstance(missing[0], Entry) else dict
     if not isinstance(container.value, wanted):
-        where = ".".join(str(step) for step in path[: len(path) - len(missing)])
         kind = "a list" if wanted is list else "an object"
-        raise EditError(f"{where} must be {kind}", line_at(text, container.start))
+        raise EditError(f"{shown(path[:depth])} must be {kind}", line_at(text, container.start))
     return _insert(text, root, container, missing, render)
-
-
-def _depth(root: Node, container: Node) -> int:
-    """How many steps lead to a container."""
-
-    def search(node: Node, depth: int) -> int | None:
-        if node is container:
-            return depth
-        found = (search(m.node, depth + 1) for m in node.members)
-        return next((f for f in found if f is not None), None)
-
-    return search(root, 0) or 0
 
 
 def _insert(
@@ -316,17 +303,14 @@ def remove(text: str, path: Path) -> str:
     root = _root(text)
     if root is None:
         return text
-    container, member = _find(root, path)
-    if member is None or source(text, path) is None:
+    container, member, _ = _find(root, path)
+    if member is None:
         return text
     index = next(i for i, m in enumerate(container.members) if m is member)
-    end = member.node.end
+    start, end, between = member.start, member.node.end, ""
     if member.comma is not None:
-        end = member.comma + 1
-        between = text[member.node.end : member.comma]
-    else:
-        between = ""
-    start = member.start
+        # A comment may stand before the comma.
+        between, end = text[end : member.comma], member.comma + 1
     removed = text[:start] + between.strip(" \t") + text[end:]
     if member.comma is None and index > 0:
         # The last one goes: the comma before it too, or the file would no longer be strict JSON.

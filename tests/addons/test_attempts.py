@@ -8,7 +8,7 @@ from mitmproxy.addons.view import View
 from mitmproxy.test import tflow
 
 from addons.attempts import MAX_BODY_BYTES, OPTION, AttemptRecorder, attempt_flow
-from addons.engine import Attempt, Cause
+from addons.engine import Attempt, Cause, Verdict
 from tests.addons.live import Steered, Upstream, ask, die_in_the_middle, gateway, good, sse, status
 from tests.addons.test_engine_live import in_a_loop
 
@@ -80,6 +80,23 @@ async def test_the_view_shows_attempts_beside_the_clients_flow(
         assert "authorization" not in record.request.headers
         assert record.request.port in (bad.port, fine.port)
     assert policy.flows_seen == 1  # no addon of ours took a record for a request
+
+
+@in_a_loop
+async def test_each_attempt_of_an_answer_that_takes_several_is_shown() -> None:
+    view = View()
+    async with Upstream(good) as one, Upstream(good) as two:
+        policy = Steered(str(one), str(two))
+        policy.verdicts = lambda attempt: Verdict.PEEK
+        policy.peek = lambda attempt, data, ended: (  # type: ignore[method-assign]
+            None if not ended else Verdict.GO_ON if attempt.number == 1 else Verdict.COMMIT
+        )
+        async with gateway(policy, AttemptRecorder(), view) as gate:
+            assert (await ask(gate.port)).body == b"good"
+    records = [each for each in view if "llm_attempt" in each.metadata]
+    assert [record.metadata["llm_attempt"] for record in records] == [1, 2]
+    assert [record.marked for record in records] == [":outbox_tray:"] * 2
+    assert all(record.response is not None for record in records)
 
 
 @in_a_loop

@@ -176,3 +176,33 @@ def test_codex_asks_the_gateway_for_the_windows_of_its_models(
     cached = json.loads((home / ".codex/models_cache.json").read_text())
     windows = {model["slug"]: model["context_window"] for model in cached["models"]}
     assert windows == {f"coder-{name}": WINDOW for name in PROVIDERS}
+
+
+@pytest.mark.parametrize(
+    ("client", "words"),
+    [
+        pytest.param("codex", ("mcp", "add", "files", "--", "true"), id="codex"),
+        pytest.param("gemini", ("mcp", "add", "--scope", "user", "files", "true"), id="gemini"),
+    ],
+)
+def test_what_the_program_itself_writes_meanwhile_survives(
+    client: str, words: tuple[str, ...], home: Path
+) -> None:
+    """The same edit without a connection is what is wanted: the program decides how it writes."""
+    command = [str(agents.program(client)), *words]
+    work = home.parent / "work"
+    work.mkdir()
+
+    def edited(*, connected: bool) -> dict[str, str]:
+        prepare(client, home)
+        if connected:
+            llmgate("connect", client, "--gateway", "http://127.0.0.1:9", "--key", KEY)
+        run = agents.run(command, work, agents.EXTRA.get(client, {}))
+        assert run.code == 0, run
+        if connected:
+            llmgate("disconnect", client)
+        return {name: (home / name).read_text() for name in HOMES[client].files}
+
+    plain = edited(connected=False)
+    assert plain != dict(HOMES[client].files), "the program wrote nothing"
+    assert edited(connected=True) == plain

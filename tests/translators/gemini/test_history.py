@@ -189,6 +189,13 @@ def test_images_in_results_go_beside_the_response() -> None:
     assert response["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PNG.data}}]
 
 
+def test_images_in_results_have_no_resolution_of_their_own() -> None:
+    shot = result("c1", "see", ir.Image(source=PNG, detail="high", path="p"))
+    rendered = render(hub(user("x"), assistant(call()), user(shot)))
+    response = rendered.body["contents"][2]["parts"][0]["functionResponse"]
+    assert response["parts"] == [{"inlineData": {"mimeType": "image/png", "data": PNG.data}}]
+
+
 def test_images_in_results_follow_as_content_where_results_hold_none() -> None:
     shot = result("c1", "see", ir.Image(source=PNG))
     found = contents(user("x"), assistant(call()), user(shot), tool_result_media=False)

@@ -25,6 +25,7 @@ from translators.openai_responses.output import (
     reasoning_item,
     refusal_part,
     render_logprobs,
+    without_bytes,
     search_item,
     text_part,
     with_state,
@@ -258,7 +259,7 @@ class Encoder:
             **self._at(current.item_id),
             content_index=current.index,
             delta=event.text,
-            logprobs=logprobs,
+            logprobs=without_bytes(logprobs),
         )
 
     def _write(self, text: str) -> bytes:
@@ -314,8 +315,9 @@ class Encoder:
         else:
             frames = b"".join(self._annotate(citation) for citation in current.citations)
             part = text_part(text, current.annotations, current.logprobs)
+            logprobs = without_bytes(current.logprobs)
             frames += self._frame(
-                "response.output_text.done", **place, text=text, logprobs=current.logprobs
+                "response.output_text.done", **place, text=text, logprobs=logprobs
             )
         self._content.append(part)
         return frames + self._frame("response.content_part.done", **place, part=part)

@@ -248,6 +248,21 @@ def render_logprobs(values: Iterable[ir.TokenLogprob]) -> list[JsonObject]:
     ]
 
 
+def without_bytes(logprobs: Iterable[JsonObject]) -> list[JsonObject]:
+    """Log probabilities as events have them; only whole parts know the bytes."""
+    return [
+        {
+            "token": entry["token"],
+            "logprob": entry["logprob"],
+            "top_logprobs": [
+                {"token": other["token"], "logprob": other["logprob"]}
+                for other in entry["top_logprobs"]
+            ],
+        }
+        for entry in logprobs
+    ]
+
+
 def _token(value: ir.TokenLogprob) -> JsonObject:
     raw = value.bytes if value.bytes is not None else tuple(value.token.encode())
     return {"token": value.token, "bytes": list(raw), "logprob": value.logprob}

@@ -90,6 +90,14 @@ def test_facts_have_a_source_and_a_date(name: str) -> None:
         assert info.prices is None or (info.prices.source and info.prices.date)
 
 
+def test_presets_without_a_usual_model_are_those_that_serve_what_others_choose() -> None:
+    without = {name for name, preset in load_presets().items() if preset.default_model is None}
+    assert without == {
+        "azure-anthropic", "azure-openai", "baichuan", "custom", "github-copilot", "llama.cpp", "lm-studio",
+        "modelscope", "ollama", "openrouter", "sensenova", "siliconflow", "vllm", "yi",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("name", sorted(load_presets()))
 def test_only_local_servers_are_reached_without_tls(name: str) -> None:
     for endpoint in load_presets()[name].endpoints.values():

@@ -171,6 +171,19 @@ def test_an_issuer_that_refuses_is_an_error_that_moves_on(
     assert len(fake.record) == 1
 
 
+@pytest.mark.parametrize("kind", ["service_account", "client", "copilot"])
+def test_an_issuer_that_cannot_be_reached_is_an_outage(
+    fake: FakeProvider, tmp_path: Path, kind: str
+) -> None:
+    with issuing(DEFAULT_KEY) as issuer:
+        credential = credential_of(kind, issuer, tmp_path)
+    with gateway_with(fake, credential) as gate:
+        status, body = ask(gate)
+    assert status == 502
+    assert "no answer from" in body["error"]["message"]
+    assert not fake.record
+
+
 def test_a_key_of_the_wrong_kind_is_told_to_the_operator_only(
     fake: FakeProvider, tmp_path: Path
 ) -> None:

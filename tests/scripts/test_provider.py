@@ -18,6 +18,7 @@ from config.capabilities import FILE, MAX_FINDINGS, Finding, by_place, dump_find
 from scripts.fake import DEFAULT_KEY, FakeProvider
 from scripts.llmgate.__main__ import app
 from tests.support.gateway import Gateway
+from tests.support.issuer import issuing
 from tests.support.providers import provider
 
 KEY = "gsk_0123456789abcdef"
@@ -194,6 +195,22 @@ def test_r22_every_protocol_is_probed_with_four_requests(
     assert stat.S_IMODE((tmp_path / "state" / FILE).stat().st_mode) == 0o600
     assert DEFAULT_KEY not in done.output + done.stderr
     assert "m" in run("list").output
+
+
+def test_r22_a_provider_with_a_credential_is_asked_with_its_token(
+    tmp_path: Path, fake: FakeProvider
+) -> None:
+    with issuing(DEFAULT_KEY) as issuer:
+        file = tmp_path / "sa.json"
+        file.write_text(json.dumps(issuer.service_account()))
+        file.chmod(0o600)
+        entry = provider(fake, "openai_chat")
+        entry["credential"] = {"type": "google_service_account", "file": str(file)}
+        del entry["api_key"]
+        config = {"providers": {"up": entry}, "models": {"see": "up/m"}}
+        (tmp_path / "llmgate.yaml").write_text(yaml.safe_dump(config))
+        assert run("test", "up").exit_code == 0
+    assert {one.header("authorization") for one in fake.record} == {f"Bearer {DEFAULT_KEY}"}
 
 
 def test_r22_a_called_tool_is_found_out(tmp_path: Path, fake: FakeProvider) -> None:

@@ -81,6 +81,7 @@ def connect(
     name = model or default_model(settings)
     if name is None and known.needs_model:
         fail(f"{known.title} needs a model: name one with --model")
+    check_words(name, small_model, key)
     store = Store(state_home(), client)
     value, key_file = key_and_file(settings, key, url, store, dry_run=dry_run)
     target = Target(
@@ -167,6 +168,12 @@ def check_url(url: str) -> None:
         usage(f"{url} is no address; write it like http://127.0.0.1:8080")
     if parts.path or parts.query:
         usage(f"{url}: name the gateway without a path; each client's own is added")
+
+
+def check_words(*words: str | None) -> None:
+    """Refuse what no file could hold as it is."""
+    if not all(word is None or word.isprintable() for word in words):
+        usage("a model's name or the key has characters that cannot be written; paste it anew")
 
 
 def default_model(config: Config) -> str | None:

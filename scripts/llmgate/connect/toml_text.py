@@ -21,6 +21,8 @@ from scripts.llmgate.connect.lines import line_at, newline
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*|\r)?\n)*")
+_HEAD: Final = re.compile(r"(?:#[^\n]*\n)+(?=\r?\n|$)|(?:#:[^\n]*\n)+")
+"""A comment that opens the file and belongs to no table: a blank line follows it, or it names a schema."""
 _STRINGS: Final = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'', re.DOTALL
 )
@@ -178,7 +180,7 @@ def put_source(text: str, path: Path, old: str) -> str:
     if sibling is not None:
         return _after(text, sibling, names, old)
     if len(names) == 1:
-        return _at_top(text, statements, f"{_quoted(names)} = {old}")
+        return _at_top(text, f"{_quoted(names)} = {old}")
     return _new_table(text, names, old)
 
 
@@ -203,19 +205,15 @@ def _after(text: str, sibling: _Statement, names: tuple[str, ...], value: str) -
     return text[: sibling.end] + new + text[sibling.end :]
 
 
-def _at_top(text: str, statements: list[_Statement], line: str) -> str:
+def _at_top(text: str, line: str) -> str:
     """Insert the first key of the document: before the first table, below a comment that opens the file."""
     end = newline(text)
-    position = 0
-    head = re.match(r"(?:#[^\n]*\n)+(?=\r?\n|$)|(?:#:[^\n]*\n)+", text)
-    if head is not None:
-        position = head.end()
+    head = _HEAD.match(text)
+    position = head.end() if head else 0
     rest = text[position:]
-    gap = "" if not rest or rest.startswith(("\n", "\r\n")) else end
-    before = end if position and not text[:position].startswith("#:") else ""
-    if position and text[position - 1 : position] != "\n":
-        before = end
-    return text[:position] + before + line + end + gap + rest
+    before = end if position and not text.startswith("#:") else ""
+    after = "" if not rest or rest.startswith(("\n", "\r\n")) else end
+    return text[:position] + before + line + end + after + rest
 
 
 def _new_table(text: str, names: tuple[str, ...], value: str) -> str:

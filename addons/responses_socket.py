@@ -28,6 +28,7 @@ from config.settings import WebSocket
 from translators.base import Operation
 from translators.errors import ErrorKind, GatewayError
 from translators.openai_responses import socket as wire
+from translators.openai_responses.side import TRIGGER
 from translators.openai_responses.stored import previous_not_found
 from translators.wire import JsonObject, dumps
 
@@ -107,6 +108,8 @@ class Memory:
         Lanes that share items are counted as if they did not; a response that alone is too large is not kept.
         """
         self._lanes.pop(lane, None)
+        if kept.size_bytes > self._max_bytes:
+            return
         self._lanes[lane] = kept
         while sum(one.size_bytes for one in self._lanes.values()) > self._max_bytes:
             self._lanes.popitem(last=False)
@@ -278,10 +281,10 @@ class ResponsesSession:
             return
         del self._active[turn.lane]
         if turn.events.keepable and turn.events.response_id:
-            output = turn.events.output
+            said = (*turn.items, *turn.events.output)
             kept = _Kept(
                 turn.events.response_id,
-                (*turn.items, *output),
+                tuple(item for item in said if item.get("type") != TRIGGER),
                 turn.size_bytes + turn.events.size_bytes,
             )
             self._memory.keep(turn.lane, kept)

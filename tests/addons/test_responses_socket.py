@@ -199,6 +199,16 @@ def test_a_turn_continues_the_newest_response_of_any_lane() -> None:
     assert len(json.loads(turn.request.content)["input"]) == 5
 
 
+def test_the_order_to_compact_is_not_repeated() -> None:
+    driven = Driven()
+    message = {"type": "message", "role": "user", "content": "One"}
+    (turn,) = driven.create(input=[message, {"type": "compaction_trigger"}])
+    driven.end(turn, "resp_1")
+    (turn,) = driven.create(input="Two", previous_response_id="resp_1")
+    kinds = [item["type"] for item in json.loads(turn.request.content)["input"]]
+    assert kinds == ["message", "message", "message"]
+
+
 def test_what_it_does_not_hold_is_left_to_the_stages_behind() -> None:
     driven = Driven()
     (turn,) = driven.create(previous_response_id="resp_of_http")
@@ -257,6 +267,7 @@ def test_memory_is_bounded_and_the_longest_unused_goes_first() -> None:
     assert memory.lane_of("resp_a2") == "a"
     memory.keep("d", _Kept("resp_d", (), 101))
     assert memory.find("resp_d") is None
+    assert memory.find("resp_c") is not None
 
 
 def test_headers_of_the_upgrade_stay_behind_and_values_of_the_turn_come_in() -> None:

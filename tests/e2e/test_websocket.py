@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from scripts.fake import FakeProvider
 from tests.support.gateway import KEY, Gateway, free_port
-from tests.support.providers import PROVIDERS, four_providers
+from tests.support.providers import PROVIDERS, four_providers, provider
 from tests.support.websocket import PATIENCE_S, Socket, opened, text_of
 
 SHELL = {
@@ -475,6 +475,21 @@ def test_what_a_socket_remembers_is_bounded(shared_fake: FakeProvider) -> None:
         socket.create("chat/fake-text", "And?", previous_response_id=big["id"], stream_id="a")
         assert socket.error()["error"]["code"] == "previous_response_not_found"
         socket.turn("chat/fake-text", "And?", previous_response_id=small["id"], stream_id="b")
+
+
+def test_a_tenant_has_sockets_of_its_own(shared_fake: FakeProvider) -> None:
+    team = {
+        "client_keys": [{"name": "mate", "key": "team-key"}],
+        "providers": {"own": provider(shared_fake, "anthropic")},
+        "models": {"main": "own/fake-text"},
+    }
+    with Gateway(four_providers(shared_fake, namespaces={"team": team})) as gateway:
+        path = "/namespaces/team/v1/responses"
+        with opened(gateway, path, key="team-key") as socket:
+            assert text_of(socket.turn("main", "Hi")) == "Fake answer to: Hi"
+        assert refused(gateway, path)[0] == 401
+        assert refused(gateway, key="team-key")[0] == 401
+        assert "principal=mate" in gateway.log
 
 
 # --- failover

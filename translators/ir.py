@@ -492,6 +492,8 @@ class ToolChoice:
 
     mode: ChoiceMode
     allowed: tuple[ToolRef, ...] = ()
+    allowed_hosted: tuple[HostedKind, ...] = ()
+    """The hosted tools of a subset (R)."""
     hosted: HostedKind | None = None
     path: str = field(default="", compare=False)
 

@@ -41,6 +41,33 @@ def split_system(
     return messages[:count], messages[count:]
 
 
+def mark_system_for_tools(request: ir.Request) -> ir.Request:
+    """A cache mark on a tool as one on the last leading system text, for those who take none on tools (section 13)."""
+    marks = [
+        tool.cache
+        for tool in request.tools
+        if isinstance(tool, ir.FunctionTool) and tool.cache is not None
+    ]
+    leading, rest = split_system(request.messages)
+    last = leading[-1].parts[-1] if leading and leading[-1].parts else None
+    if not marks or not isinstance(last, ir.Text):
+        return request
+    marked = replace(last, cache=last.cache or marks[-1])
+    message = replace(leading[-1], parts=(*leading[-1].parts[:-1], marked))
+    tools = tuple(
+        replace(tool, cache=None) if isinstance(tool, ir.FunctionTool) else tool
+        for tool in request.tools
+    )
+    return replace(request, messages=(*leading[:-1], message, *rest), tools=tools)
+
+
+def note_names(messages: tuple[ir.Message, ...], losses: Losses) -> None:
+    """Record the participants' names that a protocol has no place for."""
+    for message in messages:
+        if message.name is not None:
+            losses.give_up(Loss.HINT, message.path, "the name of a participant cannot be passed on")
+
+
 def place_system(
     messages: tuple[ir.Message, ...], how: MidSystem, losses: Losses
 ) -> tuple[ir.Message, ...]:

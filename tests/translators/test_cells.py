@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.pitfalls import A, C, G, R, cross
 from translators.errors import GatewayError
+from translators.ir import HostedKind
 from translators.losses import Mode
 
 HI: Final[dict[str, dict[str, Any]]] = {
@@ -54,6 +55,18 @@ def fate(client: str, upstream: str, more: dict[str, Any], **profile: Any) -> st
             pytest.param(A, upstream, {"tools": [{"name": "f", "input_schema": {"type": "object"}, "input_examples": [{"a": 1}]}]}, {}, "x!!", id=f"input examples A to {upstream}")
             for upstream in (C, R, G)
         ),
+        *(
+            pytest.param(C, upstream, {"messages": [{"role": "user", "name": "bob", "content": "Hi"}]}, {}, "x!!", id=f"a participant's name to {upstream}")
+            for upstream in (R, A, G)
+        ),
+        *(
+            pytest.param(A, upstream, {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "The"}]}, {}, "xx!", id=f"a begun answer to {upstream}")
+            for upstream in (C, R, G)
+        ),
+        *(
+            pytest.param(R, upstream, {"tools": [{"type": "mcp", "server_label": "d", "server_url": "https://x", "require_approval": "never"}, TOOL], "tool_choice": {"type": "mcp", "server_label": "d"}}, {"hosted_tools": frozenset({HostedKind.MCP})}, "xx!", id=f"a forced MCP server to {upstream}")
+            for upstream in (C, A, G)
+        ),
     ],
 )  # fmt: skip
 def test_a_cell(
@@ -78,3 +91,60 @@ def test_a_schema_of_results_is_said_in_the_others_words() -> None:
     declared = {"name": "f", "responseJsonSchema": wanted}
     body = cross(G, R, {**HI[G], "tools": [{"functionDeclarations": [declared]}]}).body
     assert body["tools"][0]["output_schema"] == wanted
+
+
+FAILED: Final = {
+    "role": "user",
+    "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "boom", "is_error": True}],
+}
+CALLED: Final = {
+    "role": "assistant",
+    "content": [{"type": "tool_use", "id": "c1", "name": "f", "input": {}}],
+}
+
+
+@pytest.mark.parametrize("upstream", [C, R])
+def test_a_failed_result_is_told_in_words_and_strict_says_so(upstream: str) -> None:
+    asked = {"messages": [*HI[A]["messages"], CALLED, FAILED]}
+    assert "Error: boom" in cross(A, upstream, {**HI[A], **asked}).text
+    assert fate(A, upstream, asked) == "!.."
+
+
+SEARCH: Final = {"type": "web_search"}
+ON: Final = {"hosted_tools": frozenset({HostedKind.WEB_SEARCH})}
+
+
+def subset(*tools: dict[str, Any]) -> dict[str, Any]:
+    """A request that may use only these of its two tools."""
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": list(tools)}
+    return {"input": "Hi", "tools": [TOOL, SEARCH], "tool_choice": choice}
+
+
+@pytest.mark.parametrize("upstream", [C, A, G])
+def test_cho_04_a_subset_counts_for_hosted_tools_too(upstream: str) -> None:
+    mine = {"type": "function", "name": "f"}
+    words = {C: "web_search_options", A: "web_search_20250305", G: "googleSearch"}
+    assert words[upstream] not in cross(R, upstream, subset(mine), **ON).text
+    assert words[upstream] in cross(R, upstream, subset(mine, SEARCH), **ON).text
+    only = cross(R, upstream, subset(SEARCH), **ON).text
+    assert words[upstream] in only
+    assert '"name":"f"' not in only
+
+
+def test_cho_04_among_responses_a_subset_names_hosted_tools() -> None:
+    body = cross(R, R, subset({"type": "function", "name": "f"}, SEARCH)).body
+    assert body["tool_choice"]["tools"] == [{"type": "function", "name": "f"}, SEARCH]
+    assert len(body["tools"]) == 2
+
+
+@pytest.mark.parametrize("upstream", [C, R])
+def test_cac_01_a_mark_on_a_tool_is_put_on_the_system_text(upstream: str) -> None:
+    tool = {
+        "name": "f",
+        "input_schema": {"type": "object"},
+        "cache_control": {"type": "ephemeral"},
+    }
+    crossed = cross(A, upstream, {**HI[A], "system": "S", "tools": [tool]}, cache_marks=True)
+    first = crossed.body["messages" if upstream == C else "input"][0]
+    assert first["content"][0]["prompt_cache_breakpoint"]
+    assert "cache mark" not in crossed.lost

@@ -39,6 +39,7 @@ def render_messages(
     request: ir.Request, target: Target, names: ToolNames, losses: Losses
 ) -> Written:
     """Bring the conversation into this protocol's turn order and write it."""
+    turns.note_names(request.messages, losses)
     messages = turns.localise(request.messages, PROTOCOL, losses)
     messages = _without_foreign_reasoning(request, messages, target, losses)
     messages = _media_to_users(messages, losses)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from translators import answer_tool, ir, schema
+from translators import answer_tool, choices, ir, schema
 from translators.anthropic.blocks import render_messages, render_system
 from translators.anthropic.caching import place_marks
 from translators.anthropic.content import parse_message, parse_system
@@ -247,7 +247,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     """Write the request for an upstream of this protocol; losses are refused or recorded."""
     _give_up_the_rest(request, losses)
     asked = answer_tool.ask(request, target.profile, SchemaFallback.TOOL, losses)
-    request = asked.request
+    request = choices.permitted(asked.request)
     names = ToolNames(request, target.profile.tool_name_limit)
     names.note_renamed(losses, request.path_of("tools"))
     thinking = render_thinking(request, target, losses)

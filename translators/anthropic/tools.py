@@ -378,6 +378,10 @@ def _choose(
     single = request.parallel_tool_calls is False
     path = choice.path if choice is not None else ""
     required = choice is not None and choice.mode is ir.ChoiceMode.REQUIRED
+    if choice is not None and choice.hosted is not None and _hosted_name(choice, box) is None:
+        reason = "the hosted tool that must be called is not available here"
+        losses.give_up(Loss.MEANING, path, reason)
+        choice, required = None, False
     if not box.tools:
         if required:
             raise GatewayError(
@@ -402,6 +406,15 @@ def _choose(
     box.choice = wire
 
 
+def _hosted_name(choice: ir.ToolChoice, box: ToolBox) -> str | None:
+    """The name of the declared tool that a forced hosted capability means."""
+    start = tuple(key for key, kind in HOSTED_KINDS.items() if kind is choice.hosted)
+    for tool in box.tools:
+        if str(tool.get("type", "")).startswith(start) and isinstance(tool.get("name"), str):
+            return str(tool["name"])
+    return None
+
+
 def _forced(
     choice: ir.ToolChoice,
     box: ToolBox,
@@ -409,15 +422,12 @@ def _forced(
     declared: dict[ir.ToolRef, ir.FunctionTool],
 ) -> JsonObject:
     if choice.hosted is not None:
-        start = [key for key, kind in HOSTED_KINDS.items() if kind is choice.hosted]
-        for tool in box.tools:
-            if str(tool.get("type", "")).startswith(tuple(start)) and "name" in tool:
-                return {"type": "tool", "name": tool["name"]}
-    elif not choice.allowed:
+        return {"type": "tool", "name": _hosted_name(choice, box)}
+    if not choice.allowed:
         return {"type": "any"}
     known = [ref for ref in choice.allowed if ref in declared]
     if not known:
-        wanted = choice.hosted or ", ".join(ref.name for ref in choice.allowed)
+        wanted = ", ".join(ref.name for ref in choice.allowed)
         raise GatewayError(
             ErrorKind.INVALID_REQUEST,
             f'{choice.path}: the required tool "{wanted}" is not among the tools',

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from translators import ir, turns
+from translators import choices, ir, turns
 from translators.base import Call, Reading, Rendered, Target
 from translators.errors import ErrorKind, GatewayError
 from translators.gemini.config import cut_at, parse_config, render_config
@@ -153,6 +153,7 @@ def _parse_safety(fields: ProtoFields, context: Context) -> None:
 
 def render_request(request: ir.Request, target: Target, losses: Losses) -> Rendered:
     """Write the body for `generateContent`; always camelCase, nothing of the client's dialect left."""
+    request = choices.permitted(request)
     names = ToolNames(request, min(target.profile.tool_name_limit, 64))
     names.note_renamed(losses, request.path_of("tools"))
     system, history = _arranged(request, target, losses)
@@ -187,10 +188,16 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     return Rendered(body=body, reading=reading)
 
 
+GO_ON: Final = "Continue."
+_CONTINUES: Final = frozenset({"anthropic"})
+"""Protocols in which a final assistant message is the beginning of the answer."""
+
+
 def _arranged(
     request: ir.Request, target: Target, losses: Losses
 ) -> tuple[list[JsonObject], tuple[ir.Message, ...]]:
     """The system parts, and the turns in the order that Gemini wants them."""
+    turns.note_names(request.messages, losses)
     hoist = target.profile.mid_system is MidSystem.HOIST
     placed = turns.place_system(
         request.messages, MidSystem.HOIST if hoist else MidSystem.USER, losses
@@ -199,7 +206,20 @@ def _arranged(
     system = [part for message in leading for part in _system_parts(message, losses)]
     local = turns.merge_roles(turns.localise(rest, PROTOCOL, losses))
     paired = turns.pair_results(local, losses)
-    return system, turns.merge_roles(turns.drop_empty(paired))
+    arranged = turns.merge_roles(turns.drop_empty(paired))
+    return system, _ending_with_user(request, arranged, losses)
+
+
+def _ending_with_user(
+    request: ir.Request, messages: tuple[ir.Message, ...], losses: Losses
+) -> tuple[ir.Message, ...]:
+    """The last content must be the user's: a begun answer is history, after which the model is asked to go on."""
+    last = messages[-1] if messages else None
+    if last is None or last.role is not ir.Role.ASSISTANT:
+        return messages
+    loss = Loss.MEANING if request.protocol in _CONTINUES else Loss.VALUE
+    losses.give_up(loss, last.path, "the last message is history; the model was asked to go on")
+    return (*messages, ir.Message(role=ir.Role.USER, parts=(ir.Text(text=GO_ON),)))
 
 
 def _system_parts(message: ir.Message, losses: Losses) -> list[JsonObject]:

@@ -15,7 +15,7 @@ from translators.arguments import arguments_text, with_error_mark
 from translators.base import Target
 from translators.errors import ErrorKind, GatewayError, invalid
 from translators.fields import Fields
-from translators.losses import Loss, Losses
+from translators.losses import Loss, Losses, Mode
 from translators.names import ToolNames
 from translators.openai_chat.content import (
     Unread,
@@ -346,6 +346,8 @@ class Conversation:
             self._losses.give_up(
                 Loss.TELEMETRY, result.path, "a cache mark on a result was dropped"
             )
+        if result.is_error and self._losses.mode is Mode.STRICT:
+            self._losses.warn(result.path, "the error flag of a tool result became text")
         text = with_error_mark(text, is_error=result.is_error)
         self._wire.append(
             {"role": "tool", "tool_call_id": self._call_id(result.call_id), "content": text}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from translators import answer_tool, ids, ir, schema, turns
+from translators import answer_tool, choices, ids, ir, schema, turns
 from translators.base import Call, Reading, Rendered, Target
 from translators.errors import invalid
 from translators.fields import Fields
@@ -245,7 +245,9 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     for field in request.unshared:
         losses.give_up(field.loss, field.path, field.reason)
     asked = answer_tool.ask(request, target.profile, SchemaFallback.WORDS, losses)
-    request = asked.request
+    request = choices.permitted(asked.request)
+    if target.profile.cache_marks or target.profile.cache_control_parts:
+        request = turns.mark_system_for_tools(request)
     names = ToolNames(request, target.profile.tool_name_limit)
     names.note_renamed(losses, request.path_of("tools"))
     tools = render_tools(request, target, names, losses)

@@ -317,7 +317,13 @@ def _allowed(choice: Fields, tools: ToolBox, path: str) -> ir.ToolChoice:
         else:
             hosted.append(_HOSTED.get(kind, ir.HostedKind.OTHER))
     only_hosted = hosted[0] if hosted and not refs and mode is ir.ChoiceMode.REQUIRED else None
-    return ir.ToolChoice(mode=mode, allowed=tuple(refs), hosted=only_hosted, path=path)
+    return ir.ToolChoice(
+        mode=mode,
+        allowed=tuple(refs),
+        allowed_hosted=tuple(hosted),
+        hosted=only_hosted,
+        path=path,
+    )
 
 
 # ----------------------------------------------------------------------------------------- render
@@ -497,15 +503,24 @@ class ToolWriter:
             return "auto"
         if choice.mode is ir.ChoiceMode.NONE:
             return "none"
-        if not allowed:
+        hosted = self._hosted_entries(choice.allowed_hosted)
+        if not allowed and not hosted:
             return "required" if forced else "auto"
-        if forced and len(allowed) == 1:
+        if forced and len(allowed) == 1 and not hosted:
             return self._named(allowed[0])
         return {
             "type": "allowed_tools",
             "mode": "required" if forced else "auto",
-            "tools": [self._named(ref) for ref in allowed],
+            "tools": [*(self._named(ref) for ref in allowed), *hosted],
         }
+
+    def _hosted_entries(self, kinds: tuple[ir.HostedKind, ...]) -> list[JsonObject]:
+        """The hosted tools of a subset, as the choice names them."""
+        return [
+            without_nulls({"type": self._hosted[tool.kind], "server_label": _label(tool)})
+            for tool in self._request.tools
+            if isinstance(tool, ir.HostedTool) and tool.kind in kinds and tool.kind in self._hosted
+        ]
 
     def _named(self, ref: ir.ToolRef) -> JsonObject:
         return {"type": self._kinds[ref], "name": self.names.wire(ref)}
@@ -520,6 +535,10 @@ class ToolWriter:
             Loss.MEANING, choice.path, "the hosted tool that must be called is not available here"
         )
         return None
+
+
+def _label(tool: ir.HostedTool) -> str | None:
+    return tool.mcp.label if tool.mcp is not None else None
 
 
 def _render_mcp(server: ir.McpServer) -> JsonObject:

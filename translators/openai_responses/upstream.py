@@ -54,6 +54,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     own_fields = _own_fields(request, losses)
     asked = answer_tool.ask(request, target.profile, SchemaFallback.WORDS, losses)
     request = asked.request
+    if target.profile.cache_marks:
+        request = turns.mark_system_for_tools(request)
     tools = ToolWriter(request, target, losses)
     declared = tools.tools()
     writer = _InputWriter(request, target, losses, tools)
@@ -311,6 +313,7 @@ class _InputWriter:
 
     def write(self) -> tuple[str | None, list[JsonObject]]:
         """The instructions, if the system text can go there, and all items."""
+        turns.note_names(self._request.messages, self._losses)
         messages = turns.localise(self._request.messages, PROTOCOL, self._losses)
         messages = turns.place_system(messages, self._target.profile.mid_system, self._losses)
         messages = turns.pair_results(messages, self._losses)
@@ -335,10 +338,6 @@ class _InputWriter:
             )
 
     def _message(self, message: ir.Message, *, in_loop: bool) -> Iterator[JsonObject]:
-        if message.name is not None:
-            self._losses.give_up(
-                Loss.HINT, message.path, "the name of a participant cannot be passed on"
-            )
         match message.role:
             case ir.Role.SYSTEM:
                 yield _item("developer", self._parts.parts(message.parts))

@@ -18,6 +18,7 @@ from tests.translators.gemini.support import (
 )
 from translators import ir
 from translators.errors import ErrorKind, GatewayError
+from translators.gemini.request import GO_ON
 from translators.losses import Losses, Mode
 from translators.profile import MidSystem
 
@@ -268,11 +269,13 @@ def test_a_missing_result_is_made_up_only_in_max_compat() -> None:
         render(request, Mode.BALANCED)
 
 
-def test_a_trailing_model_turn_is_history() -> None:
-    assert [c["role"] for c in contents(user("x"), assistant("{"))] == ["user", "model"]
+def test_a_trailing_model_turn_is_history_and_the_user_has_the_last_word() -> None:
+    written = contents(user("x"), assistant("{"))
+    assert [content["role"] for content in written] == ["user", "model", "user"]
+    assert written[-1]["parts"] == [{"text": GO_ON}]
 
 
 def test_cac_09_a_longer_conversation_keeps_the_bytes_of_the_shorter() -> None:
-    turn = (user("x"), assistant("a", call()), user(result("c1", "r")), assistant("b"))
-    short, longer = contents(*turn), contents(*turn, user("y"), assistant("c"), user("z"))
+    turn = (user("x"), assistant("a", call()), user(result("c1", "r")), assistant("b"), user("y"))
+    short, longer = contents(*turn), contents(*turn, assistant("c"), user("z"))
     assert longer[: len(short)] == short

@@ -9,6 +9,7 @@ import urllib.request
 from typing import Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from config.models import Config
@@ -82,6 +83,16 @@ def _message(body: bytes) -> str:
 def show(state: dict[str, Any]) -> None:
     """Print the state for people."""
     out.print(f"active {state['active']}, waiting {state['waiting']}, sessions {state['sessions']}")
+    if state["usage"]:
+        used = Table("client key", "requests, last minute", "tokens, last minute", "USD today")
+        for one in state["usage"]:
+            used.add_row(
+                escape(one["client_key"] or "all"),
+                str(one["requests_last_minute"]),
+                str(one["tokens_last_minute"]),
+                one["spent_usd"],
+            )
+        out.print(used)
     rests = state["cooldowns"]
     if not rests:
         out.print("nothing rests")
@@ -95,6 +106,6 @@ def show(state: dict[str, Any]) -> None:
             rest["state"],
             f"{rest['remaining_s']:.0f} s",
             str(rest["failures"]),
-            rest["reason"],
+            escape(rest["reason"]),  # may be the provider's own words
         )
     out.print(table)

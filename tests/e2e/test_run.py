@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -131,3 +132,33 @@ def test_the_exit_code_is_the_clients(gateway: Gateway, work: Path) -> None:
         cwd=work, path=f"{folder}:/usr/bin:/bin",
     )  # fmt: skip
     assert done.returncode == 7, done
+
+
+def test_a_signal_reaches_the_client_and_the_gateway_that_was_started_is_stopped(
+    fake: FakeProvider, work: Path
+) -> None:
+    port = free_port()
+    config = four_providers(fake, listen=f"127.0.0.1:{port}", models={"mine": "claude/test-model"})
+    (work / "llmgate.yaml").write_text(yaml.safe_dump(config))
+    folder = work.parent / "bin"
+    folder.mkdir()
+    (folder / "codex").write_text(
+        "#!/bin/sh\ntrap 'kill $!; exit 42' TERM\necho started\nsleep 60 &\nwait\n"
+    )
+    (folder / "codex").chmod(0o755)
+    environment = {
+        "PATH": f"{folder}:/usr/bin:/bin",
+        "HOME": str(work.parent),
+        "LLMGATE_HOME": str(work.parent / "state"),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "scripts.llmgate", "run", "codex"]
+    with subprocess.Popen(
+        command, cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 42
+    with pytest.raises(ProcessLookupError):
+        os.kill(_pid_of_listener(port), 0)

@@ -51,7 +51,7 @@ def socket(gateway: Gateway) -> Iterator[Socket]:
 
 
 @pytest.mark.parametrize("upstream", PROVIDERS)
-def test_turns_of_one_socket(socket: Socket, fake: FakeProvider, upstream: str) -> None:
+def test_ws_01_turns_of_one_socket(socket: Socket, fake: FakeProvider, upstream: str) -> None:
     for said in ("Hi", "Hi again"):
         response = socket.turn(f"{upstream}/test-model", said)
         assert text_of(response) == f"Fake answer to: {said}"
@@ -101,7 +101,7 @@ def test_a_conversation_may_change_its_upstream(socket: Socket, fake: FakeProvid
 
 
 @pytest.mark.parametrize("upstream", PROVIDERS)
-def test_a_prewarmed_turn_starts_where_the_warming_ended(
+def test_ws_03_a_prewarmed_turn_starts_where_the_warming_ended(
     socket: Socket, fake: FakeProvider, upstream: str
 ) -> None:
     model = f"{upstream}/test-model"

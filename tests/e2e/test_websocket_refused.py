@@ -38,7 +38,7 @@ def get(gateway: Gateway, path: str, **headers: str) -> tuple[int, dict[str, Any
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/responses", "/openai/v1/responses?x=1"])
-def test_an_upgrade_is_refused_so_that_codex_falls_back(gateway: Gateway, path: str) -> None:
+def test_ws_01_an_upgrade_is_refused_so_that_codex_falls_back(gateway: Gateway, path: str) -> None:
     status, error = get(gateway, path, **UPGRADE)
     assert status == 426
     assert "POST" in error["message"]

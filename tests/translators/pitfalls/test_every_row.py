@@ -37,10 +37,12 @@ ROWS: Final = {
     "15 model lists": {"MDL": "01 03 04 05 06 07 08 09"},
     "16 errors": {"ERR": "01 02 03 04 05 07 08 09 10 11 12 13 14 15 16 17"},
     "17 headers and keys": {"HDR": "01 02 05 06 07 08 09 10 11 14", "AUTH": "02 05 06"},
+    "18 WebSocket": {"WS": "01 03 07 08 09"},
     "19 compression": {"ENC": "01 02 04 05"},
     "20 large bodies, time, heartbeats": {"BIG": "01 02", "TMO": "01 02 03 05 06 07"},
     "21 sampling and limits": {"PAR": "01 02 04 05 06 07 08 09 10 11 12 13 15 16 17"},
     "22 refusals and citations": {"REF": "01 03", "CIT": "01 02 03 04 05"},
+    "23 odd providers": {"PRV": "01 03 04 05 06 07 08 09 12 15 17 18 19 20"},
 }
 """The rows by group, as the list numbers them; gaps are rows that another one covers."""
 IDS: Final = tuple(

@@ -69,7 +69,10 @@ class Tokens:
                 self._begin(kept, provider, proxy).add_done_callback(_told)
             return
         # Shielded: the client that asked first may leave, and others wait for the same token.
-        await asyncio.shield(self._begin(kept, provider, proxy))
+        try:
+            await asyncio.shield(self._begin(kept, provider, proxy))
+        except GatewayError as error:
+            raise _own(error, provider) from error
 
     def value(self, provider: Provider) -> str | None:
         """The token to use now, None when `ready` has not been asked for one."""
@@ -106,18 +109,24 @@ class Tokens:
                 token = await in_daemon(call)
         except TimeoutError as error:
             raise GatewayError(
-                ErrorKind.UNREACHABLE,
-                "the issuer of tokens did not answer in time",
-                provider=provider.name,
+                ErrorKind.UNREACHABLE, "the issuer of tokens did not answer in time"
             ) from error
-        except GatewayError as error:
-            error.provider = provider.name
-            raise
         kept.value, kept.until_s = token.value, self._clock() + token.lifetime_s
         log.info("provider=%s has a new token for %.0f s", provider.name, token.lifetime_s)
 
     def _get(self, credential: Credential, provider: Provider, proxy: str | None) -> Token:
         return self._fetch(credential, provider.name, Caller(proxy, provider.ca_file))
+
+
+def _own(error: GatewayError, provider: Provider) -> GatewayError:
+    """The error for one of those who waited: each may change and keep its own."""
+    return GatewayError(
+        error.kind,
+        error.message,
+        code=error.code,
+        provider=provider.name,
+        upstream_status=error.upstream_status,
+    )
 
 
 def _told(task: asyncio.Task[None]) -> None:

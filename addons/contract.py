@@ -199,6 +199,9 @@ class EnginePolicy(Protocol):
         llm_attempt hooks -> [connect] -> authorize -> [send] -> verdict -> (peek)* -> commit -> ... -> settled
                     ^                                     |         |
                     '-- retry_delay <- llm_attempt_failed hooks ----'     retry_delay None -> give_up
+
+    An answer may take several attempts that go well: `peek` says GO_ON, or the stream callable `go_on_later`; then the
+    next `llm_attempt` follows at once.
     """
 
     @property

@@ -2,8 +2,8 @@
 
 A leg is a call whose answer was good but is not all of it: it paused and wants to be resumed, or it is one of several
 answers that the client wants. What the legs brought is kept in the hub and becomes one answer (translators/legs.py);
-nothing rests because of them, and they are no failures. Where the client speaks the upstream's own protocol nothing of
-this happens: it hears of a pause itself.
+nothing rests because of them, and they are no failures. Where bytes pass untranslated nothing of this happens: the
+client hears of a pause itself.
 
 An answer that was begun goes on at the very candidate that began it. If that fails for good, it is begun again
 elsewhere, unless the client has seen some of it.
@@ -114,7 +114,9 @@ def take(exchange: Exchange, one: Try, response: ir.Response) -> ir.Response | N
     if legs is None:
         legs = exchange.legs = Legs(candidate=one.candidate, wanted=reading.calls)
     response = response if legs.begun is None else joined(legs.begun, response)
-    if response.resume is not None and _resumes(exchange, legs, response.resume, one, whole=True):
+    if response.resume is not None and _resumes(
+        exchange, legs, response.resume, one, response.finish_reason, whole=True
+    ):
         legs.begun = response
         _await_another(legs, one)
         return None
@@ -133,11 +135,19 @@ def _await_another(legs: Legs, one: Try) -> None:
     legs.losses.append(one.losses)
 
 
-def _resumes(exchange: Exchange, legs: Legs, resume: ir.Resume, one: Try, *, whole: bool) -> bool:
+def _resumes(
+    exchange: Exchange,
+    legs: Legs,
+    resume: ir.Resume,
+    one: Try,
+    reason: ir.FinishReason,
+    *,
+    whole: bool,
+) -> bool:
     """Whether a pause is gone on from: so often, and as long as the whole answer may take."""
-    if one.candidate.protocol == exchange.translator.name:
-        why = "the client speaks the provider's protocol and is not resumed for"
-    elif whole and one.stream:
+    if one.candidate.protocol == exchange.translator.name and reason is ir.FinishReason.PAUSE:
+        return False  # its protocol has a word for it, and the client resumes by itself
+    if whole and one.stream:
         why = "the provider did not stream an answer that paused"
     elif len(legs.resumes) >= resume.times:
         why = f"the answer paused {resume.times + 1} times"
@@ -168,9 +178,9 @@ def leg_decoder(
         return decoder
     before = exchange.legs.decoder if exchange.legs is not None else None
 
-    def pauses(resume: ir.Resume) -> bool:
+    def pauses(resume: ir.Resume, reason: ir.FinishReason) -> bool:
         legs = exchange.legs or Legs(candidate=one.candidate)
-        if not _resumes(exchange, legs, resume, one, whole=False):
+        if not _resumes(exchange, legs, resume, one, reason, whole=False):
             return False
         exchange.legs = legs
         legs.due, legs.decoder = True, leg

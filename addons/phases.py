@@ -5,11 +5,13 @@
     CONNECTING   hooks, TCP, TLS          WAITING              BETWEEN               BETWEEN (by the layer)
     WAITING      response headers         PEEKING, FAILING,    BETWEEN; a stale      BETWEEN
                                           STREAMING, ...       connection: again
-    PEEKING      first event              STREAMING, ...       BETWEEN               BETWEEN
+    PEEKING      first event              STREAMING, ...; with BETWEEN               BETWEEN
+                                          GO_ON CONNECTING
     FAILING      body of an error         BETWEEN              BETWEEN               BETWEEN
     BETWEEN      failed hooks, back-off   CONNECTING; with     -                     CONNECTING
                                           give_up LEAVING
-    STREAMING    more of the body         LEAVING              stream_broken         stream_broken
+    STREAMING    more of the body         LEAVING; paused      stream_broken         stream_broken
+                                          CONNECTING
     BUFFERING    more of the body         LEAVING              unary_broken          unary_broken
     LOCAL        pieces of our own        LEAVING              -                     -
     LEAVING      hooks of the answer      DONE, UPGRADED       -                     -

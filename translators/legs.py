@@ -128,7 +128,7 @@ class LegDecoder:
     def __init__(
         self,
         decoder: StreamDecoder,
-        pauses: Callable[[ir.Resume], bool],
+        pauses: Callable[[ir.Resume, ir.FinishReason], bool],
         before: LegDecoder | None = None,
     ) -> None:
         self._decoder = decoder
@@ -172,7 +172,7 @@ class LegDecoder:
             self._parts += len(starts)
             self._called = self._called or any(isinstance(part, ir.ToolCall) for part in starts)
         if events and isinstance(finish := events[-1], ir.Finish) and finish.resume is not None:
-            if self._pauses(finish.resume):
+            if self._pauses(finish.resume, finish.reason):
                 self._paused, self._usage = True, finish.usage
                 events.pop()
                 end = events[-1] if events else None

@@ -178,7 +178,7 @@ def streamed(
     leg: LegDecoder | None = None
     for response in answers:
         last = fails if response is answers[-1] else None
-        leg = LegDecoder(Playing(response, fails=last), lambda resume: goes_on, leg)
+        leg = LegDecoder(Playing(response, fails=last), lambda resume, reason: goes_on, leg)
         for _ in range(step):
             events += leg.feed(b"x")
         events += leg.close()
@@ -237,7 +237,7 @@ def test_a_leg_that_breaks_ends_the_stream_with_what_all_took(step: int) -> None
 
 def test_a_pause_that_nothing_could_follow_breaks_the_stream() -> None:
     error = GatewayError(ErrorKind.UNREACHABLE, "nobody there")
-    leg = LegDecoder(Playing(LEGS[0]), lambda resume: True)
+    leg = LegDecoder(Playing(LEGS[0]), lambda resume, reason: True)
     paused = leg.close()
     assert not isinstance(paused[-1], ir.Finish | ir.StreamFailed)
     assert leg.close(error) == [ir.StreamFailed(error, counts(5, 1))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from translators.losses import Losses
 from translators.schema_convert import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, convert
 from translators.schema_fits import fits_anthropic, fits_openai_strict
 from translators.schema_nodes import (
@@ -34,6 +35,7 @@ __all__ = [
     "fits_openai_strict",
     "from_openapi",
     "function_parameters",
+    "made_strict",
     "root_is_object",
     "without_added_nulls",
     "wrap_root",
@@ -69,6 +71,16 @@ def _parameters(raw: bytes, openapi: bool) -> JsonObject:
 
 
 _remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parameters)
+
+
+def made_strict(parameters: JsonObject) -> JsonObject | None:
+    """The same in OpenAI's strict subset, where nothing is lost by it; None where it is.
+
+    Optional properties become nullable: `without_added_nulls` takes the nulls out of the arguments again.
+    """
+    losses = Losses()
+    made = convert(parameters, Dialect.OPENAI_STRICT, "", losses)
+    return made if not losses.degradations and fits_openai_strict(made) else None
 
 
 class _RootUnions:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.pitfalls import A, C, G, R, cross
+from tests.support.pitfalls import A, C, G, R, answer, cross
 from translators.errors import GatewayError
 from translators.ir import HostedKind
 from translators.losses import Mode
@@ -148,3 +148,62 @@ def test_cac_01_a_mark_on_a_tool_is_put_on_the_system_text(upstream: str) -> Non
     first = crossed.body["messages" if upstream == C else "input"][0]
     assert first["content"][0]["prompt_cache_breakpoint"]
     assert "cache mark" not in crossed.lost
+
+
+@pytest.mark.parametrize("upstream", [C, R])
+def test_a_strict_tool_stays_strict_and_its_optional_properties_optional(upstream: str) -> None:
+    wanted = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "unit": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    asked = {**HI[A], "tools": [{"name": "f", "strict": True, "input_schema": wanted}]}
+    crossed = cross(A, upstream, asked, mode=Mode.STRICT)
+    tool = crossed.body["tools"][0]
+    tool = tool.get("function", tool)
+    assert tool["strict"] is True
+    assert tool["parameters"]["required"] == ["city", "unit"]
+    assert tool["parameters"]["properties"]["unit"]["type"] == ["string", "null"]
+    arguments = '{"city":"Oslo","unit":null}'
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    said: dict[str, dict[str, Any]] = {
+        C: {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "tool_calls",
+                    "message": {"role": "assistant", "content": None, "tool_calls": [call]},
+                }
+            ],
+        },
+        R: {
+            "id": "resp_1",
+            "object": "response",
+            "created_at": 1,
+            "status": "completed",
+            "model": "m",
+            "output": [
+                {
+                    "type": "function_call",
+                    "id": "fc_1",
+                    "call_id": "c1",
+                    "name": "f",
+                    "arguments": arguments,
+                    "status": "completed",
+                }
+            ],
+        },
+    }
+    body, _ = answer(upstream, A, said[upstream], crossed)
+    assert body["content"][0]["input"] == {"city": "Oslo"}
+
+
+def test_a_strict_tool_that_cannot_be_strict_elsewhere_says_so() -> None:
+    wanted = {"type": "object", "additionalProperties": {"type": "string"}}
+    asked = {"tools": [{"name": "f", "strict": True, "input_schema": wanted}]}
+    assert fate(A, C, asked) == "x!!"

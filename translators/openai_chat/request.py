@@ -271,6 +271,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
             profile=target.profile,
             tools=names.restore,
             custom=tools.custom,
+            nulls_added=tools.nulls_added,
             wrapped=output.wrapped or asked.wrapped,
             answer_tool=asked.tool,
             cut_at=cut_at,

@@ -161,6 +161,7 @@ class WireTools:
     body: JsonObject
     custom: frozenset[ir.ToolRef]
     single_call: bool
+    nulls_added: Mapping[ir.ToolRef | None, JsonObject]
 
 
 def render_tools(
@@ -170,17 +171,18 @@ def render_tools(
     body: JsonObject = {}
     tools: list[JsonObject] = []
     emulated: set[ir.ToolRef] = set()
+    nulls: dict[ir.ToolRef | None, JsonObject] = {}
     offered = _offered(request, target)
     for tool in offered:
         match tool:
             case ir.FunctionTool():
-                tools.append(_function(tool, target, names, losses))
+                tools.append(_function(tool, target, names, nulls, losses))
             case ir.CustomTool() if target.profile.custom_tools:
                 tools.append(_custom(tool, names))
             case ir.CustomTool():
                 emulated.add(tool.ref)
                 stand_in = freeform.as_function(tool, losses)
-                tools.append(_function(stand_in, target, names, losses))
+                tools.append(_function(stand_in, target, names, nulls, losses))
             case ir.HostedTool():
                 _hosted(tool, target, body, tools, losses)
             case _:
@@ -198,6 +200,7 @@ def render_tools(
         body=body,
         custom=frozenset(emulated),
         single_call=single and not target.profile.parallel_calls,
+        nulls_added=nulls,
     )
 
 
@@ -229,7 +232,11 @@ def _offered(request: ir.Request, target: Target) -> list[ir.Tool]:
 
 
 def _function(
-    tool: ir.FunctionTool, target: Target, names: ToolNames, losses: Losses
+    tool: ir.FunctionTool,
+    target: Target,
+    names: ToolNames,
+    nulls: dict[ir.ToolRef | None, JsonObject],
+    losses: Losses,
 ) -> JsonObject:
     freeform.note_search(tool, losses)
     function: JsonObject = {"name": names.wire(tool.ref)}
@@ -245,17 +252,27 @@ def _function(
     if tool.output_schema is not None:
         losses.give_up(Loss.TELEMETRY, tool.path, "a schema of results cannot be sent")
     if tool.strict:
-        _strict(function, tool, target, losses)
+        _strict(function, tool, target, nulls, losses)
     if tool.cache is not None:
         losses.give_up(Loss.TELEMETRY, tool.path, "a cache mark on a tool was dropped")
     return {"type": "function", "function": function}
 
 
-def _strict(function: JsonObject, tool: ir.FunctionTool, target: Target, losses: Losses) -> None:
+def _strict(
+    function: JsonObject,
+    tool: ir.FunctionTool,
+    target: Target,
+    nulls: dict[ir.ToolRef | None, JsonObject],
+    losses: Losses,
+) -> None:
+    wanted = function.get("parameters") or _NO_PARAMETERS
     if not target.profile.strict_tools:
         losses.give_up(Loss.HINT, tool.path, "the provider does not enforce tool schemas")
-    elif schema.fits_openai_strict(function.get("parameters") or _NO_PARAMETERS):
+    elif schema.fits_openai_strict(wanted):
         function["strict"] = True
+    elif (made := schema.made_strict(wanted)) is not None:
+        function["parameters"], function["strict"] = made, True
+        nulls[tool.ref] = wanted
     else:
         losses.give_up(
             Loss.VALUE, tool.path, "the schema is outside the strict subset: sent without `strict`"

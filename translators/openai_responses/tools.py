@@ -339,6 +339,7 @@ class ToolWriter:
         self.names = ToolNames(request, target.profile.tool_name_limit)
         self.max_tool_calls: int | None = None
         self.emulated: set[ir.ToolRef] = set()
+        self.nulls_added: dict[ir.ToolRef | None, JsonObject] = {}
         self._kinds: dict[ir.ToolRef, str] = {}
         self._hosted: dict[ir.HostedKind, str] = {}
 
@@ -369,7 +370,12 @@ class ToolWriter:
     def _function(self, tool: ir.FunctionTool) -> JsonObject:
         parameters = schema.function_parameters(tool.schema, openapi=tool.openapi)
         strict = bool(tool.strict) and self._profile.strict_tools
+        made = None
         if strict and not schema.fits_openai_strict(parameters):
+            made = schema.made_strict(parameters)
+        if made is not None:
+            self.nulls_added[tool.ref], parameters = parameters, made
+        elif strict and not schema.fits_openai_strict(parameters):
             self._losses.give_up(
                 Loss.VALUE, tool.path, "the schema does not fit strict mode; sent without `strict`"
             )

@@ -100,6 +100,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         profile=target.profile,
         tools=tools.names.restore,
         custom=frozenset(tools.emulated),
+        nulls_added=tools.nulls_added,
         wrapped=wrapped or asked.wrapped,
         answer_tool=asked.tool,
         cut_at=_stops(request, losses),

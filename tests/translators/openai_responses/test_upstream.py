@@ -483,7 +483,8 @@ def test_a_text_only_model() -> None:
             {"type": "object", "properties": {}, "required": [], "additionalProperties": False},
             True,
         ),
-        (True, {"type": "object", "properties": {"a": {"type": "string"}}}, False),
+        (True, {"type": "object", "properties": {"a": {"type": "string"}}}, True),
+        (True, {"type": "object", "additionalProperties": {"type": "string"}}, False),
     ],
 )
 def test_tool_25_strict_is_always_written(

@@ -16,7 +16,7 @@ from rich.table import Table
 from addons.client_key import write_secret
 from addons.home import home
 from config import capabilities, edit, loader
-from config.detect import Guess, guesses
+from config.detect import guesses
 from config.models import Config
 from config.presets import Preset, load_presets
 from config.problems import ConfigError, Problem
@@ -125,32 +125,23 @@ def add(
     """Add a provider to the configuration file; its preset is guessed from the key, and the file's comments stay."""
     given = None if no_key else _given_key(key, load_presets().get(preset or ""))
     chosen = _preset(preset, given, base_url)
-    title = name or chosen or "custom"
+    title = name or chosen
     if not re.fullmatch(NAME_PATTERN, title):
         fail(f'"{title}" is no name for a provider: letters, digits, _ . and - only')
-    known = load_presets()[chosen] if chosen else None
     places = {
-        "base_url": base_url, "protocol": protocol,
+        "preset": chosen, "base_url": base_url, "protocol": protocol,
         "project": project, "region": region, "resource": resource,
     }  # fmt: skip
-    entry: dict[str, Any] = {"preset": chosen} if chosen else {}
-    entry |= {name: value for name, value in places.items() if value is not None}
-    path = _file(config)
-    text = _read(path) if path.exists() else ""
-    stored = home() / "credentials" / f"{title}.key"
-    if given is not None:
-        literal = REFERENCE.fullmatch(given) is None
-        entry |= _credential(known, f"file:{stored}" if literal else given)
-    elif known is not None and known.credential_type == "google":
-        entry["credential"] = {"type": "google_default"}
+    entry: dict[str, Any] = {key: value for key, value in places.items() if value is not None}
+    path, stored = _file(config), home() / "credentials" / f"{title}.key"
+    is_literal = given is not None and REFERENCE.fullmatch(given) is None
+    entry |= _credential(load_presets()[chosen], f"file:{stored}" if is_literal else given)
     try:
+        text = _read(path) if path.exists() else ""
         changed = edit.with_entry(text, "providers", title, entry)
         _check(path, text, changed)
-        if given is not None and REFERENCE.fullmatch(given) is None:
-            value = resolve(given).get_secret_value()
-            stored.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_secret(stored, value + "\n")
-            step(f"the key is in {stored}, which only you can read")
+        if given is not None and is_literal:
+            _store(stored, given)
         _write(path, changed)
     except edit.EditError as error:
         fail(f"{path}: {error}")
@@ -177,7 +168,7 @@ def _given_key(key: str | None, preset: Preset | None) -> str | None:
     return key
 
 
-def _preset(asked: str | None, key: str | None, base_url: str | None) -> str | None:
+def _preset(asked: str | None, key: str | None, base_url: str | None) -> str:
     """The preset that was named, else the one that the key looks like, with the reason."""
     presets = load_presets()
     if asked is not None:
@@ -186,12 +177,12 @@ def _preset(asked: str | None, key: str | None, base_url: str | None) -> str | N
         return asked
     if base_url is not None:
         return "custom"
-    looks_like: tuple[Guess, ...] = ()
-    if key is not None:
-        try:
-            looks_like = guesses(resolve(key).get_secret_value())
-        except SecretError as error:
-            fail(f"the key cannot be read, so --preset must say whose it is: {error}")
+    if key is None:
+        fail("say whose it is: --preset NAME, or --base-url URL with --protocol NAME")
+    try:
+        looks_like = guesses(resolve(key).get_secret_value())
+    except SecretError as error:
+        fail(f"the key cannot be read, so --preset must say whose it is: {error}")
     if not looks_like:
         fail(
             "the key looks like no known provider's; say --preset NAME (llmgate provider list --presets)"
@@ -204,14 +195,25 @@ def _preset(asked: str | None, key: str | None, base_url: str | None) -> str | N
     return best.preset
 
 
-def _credential(preset: Preset | None, reference: str) -> dict[str, Any]:
+def _credential(preset: Preset, reference: str | None) -> dict[str, Any]:
     """The key as the entry says it: plain, or as what the preset's users have instead."""
-    kind = preset.credential_type if preset is not None else None
-    if kind == "github_copilot":
-        return {"credential": {"type": kind, "token": reference}}
-    if kind == "google":
-        return {"credential": {"type": "google_service_account", "json": reference}}
-    return {"api_key": reference}
+    match preset.credential_type:
+        case "google" if reference is None:
+            return {"credential": {"type": "google_default"}}
+        case "google":
+            return {"credential": {"type": "google_service_account", "json": reference}}
+        case "github_copilot" if reference is not None:
+            return {"credential": {"type": "github_copilot", "token": reference}}
+        case _:
+            return {} if reference is None else {"api_key": reference}
+
+
+def _store(path: Path, key: str) -> None:
+    """Keep a key that was given itself, so that the configuration need not hold it."""
+    value = resolve(key).get_secret_value()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_secret(path, value + "\n")
+    step(f"the key is in {path}, which only you can read")
 
 
 def _file(path: Path | None) -> Path:

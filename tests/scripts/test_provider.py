@@ -116,6 +116,7 @@ def test_adding(
         pytest.param(("-",), "\n", "the key is empty", id="an empty key"),
         pytest.param(("env:UNSET",), None, "is not set", id="a variable that is not set"),
         pytest.param((), None, "no key given", id="no key and nobody to ask"),
+        pytest.param(("--no-key",), None, "say whose it is: --preset", id="nothing to go by"),
         pytest.param(("sk-ant-x", "--name", "a b"), None, "is no name for a provider", id="a bad name"),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 from translators import ir
 from translators.base import Call, Writing
 from translators.errors import ErrorKind, GatewayError
+from translators.fold import unfold
 from translators.losses import Loss, Losses
 from translators.openai_chat.completions import COMPLETIONS, USUAL_MAX_TOKENS, chat_body
 
@@ -92,6 +93,29 @@ def test_a_stream_ends_with_its_reason_and_usage() -> None:
     assert chunks[1]["choices"][0]["finish_reason"] == "length"
     assert chunks[2]["usage"]["total_tokens"] == 3
     assert losses.degradations
+
+
+def test_par_10_several_texts_of_a_stream_keep_their_index() -> None:
+    def answer(words: str) -> ir.Candidate:
+        return ir.Candidate(parts=(ir.Text(text=words),), finish_reason=ir.FinishReason.STOP)
+
+    response = ir.Response(
+        id="x",
+        model="m",
+        parts=(ir.Text(text="one"),),
+        finish_reason=ir.FinishReason.STOP,
+        alternatives=(answer("two"), answer("three")),
+    )
+    encoder = COMPLETIONS.encoder(WRITING, Losses())
+    out = b"".join(map(encoder.encode, unfold(response))).decode()
+    *frames, done = out.removesuffix("\n\n").split("\n\n")
+    assert done == "data: [DONE]"
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames]
+    said = [choice for chunk in chunks for choice in chunk["choices"]]
+    texts = [(choice["index"], choice["text"]) for choice in said if choice["text"]]
+    assert texts == [(0, "one"), (1, "two"), (2, "three")]
+    ends = {choice["index"]: choice["finish_reason"] for choice in said}
+    assert ends == {0: "stop", 1: "stop", 2: "stop"}
 
 
 def test_a_cut_stream_does_not_look_finished() -> None:

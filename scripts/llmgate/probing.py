@@ -5,6 +5,7 @@ Nothing is guessed: only a refusal of the request itself says that a model canno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -77,6 +78,7 @@ NO: Final = frozenset(
     }
 )
 """Refusals of the request itself."""
+_TOO_SMALL: Final = re.compile(r"dimension|small|width|height|pixel|resolution", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,16 @@ def probe(config: Config, provider: Provider, endpoint: Endpoint, model: str) ->
         try:
             found[name] = _one(config, provider, endpoint, model, name, body)
         except GatewayError as error:
-            no = error.kind in NO and (name != "text" or error.kind is not ErrorKind.UNTRANSLATABLE)
-            found[name] = Result(False if no else None, error.message[:200])
+            found[name] = Result(False if means_no(name, error) else None, error.message[:200])
     return found
+
+
+def means_no(name: str, error: GatewayError) -> bool:
+    """Whether a failure says that the model cannot. Some that see well refuse a picture for being this small."""
+    if name == "text" and error.kind is ErrorKind.UNTRANSLATABLE:
+        return False
+    too_small = name == "images" and _TOO_SMALL.search(error.message) is not None
+    return error.kind in NO and not too_small
 
 
 def finding(

@@ -17,9 +17,11 @@ from config import loader
 from config.capabilities import FILE, MAX_FINDINGS, Finding, by_place, dump_findings, read_findings
 from scripts.fake import DEFAULT_KEY, FakeProvider
 from scripts.llmgate.__main__ import app
+from scripts.llmgate.probing import means_no
 from tests.support.gateway import Gateway
 from tests.support.issuer import issuing
 from tests.support.providers import provider
+from translators.errors import ErrorKind, GatewayError
 
 KEY = "gsk_0123456789abcdef"
 CONFIG = "# mine\nproviders:\n  # the first\n  a: {preset: openai, api_key: env:OPENAI}   # why\n"
@@ -241,6 +243,21 @@ def test_r22_what_a_failure_means(
     [found] = read_findings(tmp_path / "state" / FILE)
     assert (found.text, found.images) == expected
     assert len(fake.record) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message", "no"),
+    [
+        pytest.param("images", "invalid_request", "image_url is not supported", True, id="no pictures"),
+        pytest.param("images", "invalid_request", "The image's width must be over 10", False, id="not so small ones"),
+        pytest.param("images", "untranslatable", "the protocol has no pictures", True, id="no word for them"),
+        pytest.param("tools", "invalid_request", "tools: small models have none", True, id="no tools"),
+        pytest.param("tools", "timeout", "late", False, id="an outage"),
+        pytest.param("text", "untranslatable", "x", False, id="our own trouble with a text"),
+    ],
+)  # fmt: skip
+def test_r22_what_a_refusal_means(name: str, kind: str, message: str, no: bool) -> None:
+    assert means_no(name, GatewayError(ErrorKind(kind), message)) is no
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,6 @@ class DocumentCitation:
     protocol: str
     wire: JsonObject
     title: str = ""
-    index: int | None = None
     cited_text: str | None = None
 
 

@@ -207,3 +207,28 @@ def test_a_strict_tool_that_cannot_be_strict_elsewhere_says_so() -> None:
     wanted = {"type": "object", "additionalProperties": {"type": "string"}}
     asked = {"tools": [{"name": "f", "strict": True, "input_schema": wanted}]}
     assert fate(A, C, asked) == "x!!"
+
+
+def test_a_place_in_a_document_is_the_end_of_its_text_among_responses() -> None:
+    place = {
+        "type": "char_location",
+        "cited_text": "c",
+        "document_index": 3,
+        "document_title": "D",
+        "start_char_index": 0,
+        "end_char_index": 3,
+    }
+    said = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "content": [{"type": "text", "text": "Nine char", "citations": [place]}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    body, losses = answer(A, R, said)
+    (noted,) = body["output"][0]["content"][0]["annotations"]
+    assert (noted["filename"], noted["index"]) == ("D", 9)
+    assert losses.degradations

@@ -28,12 +28,10 @@ def parse_citation(wire: Json) -> ir.Citation | None:
             cited_text=cited,
             opaque=_text(wire, "encrypted_index"),
         )
-    index = wire.get("document_index")
     return ir.DocumentCitation(
         protocol=PROTOCOL,
         wire=wire,
         title=title,
-        index=index if isinstance(index, int) else None,
         cited_text=cited,
     )
 

@@ -184,7 +184,6 @@ def parse_annotation(value: Json) -> ir.Citation | None:
         protocol=PROTOCOL,
         wire=value,
         title=str(value.get("filename") or ""),
-        index=_offset(value.get("index")),
     )
 
 

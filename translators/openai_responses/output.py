@@ -15,7 +15,7 @@ from translators.arguments import arguments_object
 from translators.base import Reading, Writing
 from translators.errors import ErrorKind, GatewayError
 from translators.ids import CallIds, digest62
-from translators.losses import Loss, Losses
+from translators.losses import Loss, Losses, Mode
 from translators.openai_responses.content import (
     PROTOCOL,
     parse_annotations,
@@ -335,14 +335,15 @@ class ItemWriter:
             }
         if citation.protocol == PROTOCOL:
             return citation.wire
-        self._losses.warn("response.output", "a citation of a document lost its exact place")
-        if self._losses.mode is not self._losses.mode.MAX_COMPAT:
+        if self._losses.mode is not Mode.MAX_COMPAT:
+            self._losses.warn("response.output", "a citation of a document was dropped")
             return None
+        self._losses.warn("response.output", "a citation of a document lost its exact place")
         return {
             "type": "file_citation",
             "file_id": "",
             "filename": citation.title,
-            "index": citation.index if citation.index is not None else text_length,
+            "index": text_length,
         }
 
     def annotations(self, citations: Iterable[ir.Citation], text: str) -> list[JsonObject]:

@@ -180,7 +180,7 @@ def test_citations_of_both_kinds():
     assert isinstance(part, ir.Text)
     document, url = part.citations
     assert isinstance(document, ir.DocumentCitation)
-    assert document.index == 0
+    assert document.wire == block["citations"][0]
     assert url == ir.UrlCitation(url="https://e", title="T", cited_text="cold", opaque="Eo8C")
 
 

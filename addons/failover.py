@@ -111,7 +111,7 @@ class Failover:
         exchange = self._exchanges.get(attempt.flow)
         if exchange is None:
             return None
-        if legs.streaming(exchange) is not None:
+        if legs.streaming(exchange) is not None and exchange.answered_s is not None:
             exchange.promised = True
         if attempt.flow.response is not None and not exchange.promised:
             return None
@@ -360,7 +360,7 @@ class Failover:
             exchange.answered_s = now_s()
         exchange.status = 200
         exchange.error = None
-        if one.relay is not None and one.relay is not legs.streaming(exchange):
+        if one.relay is not None and not callable(response.stream):
             recorder = exchange.recorder
             response.stream = one.relay if recorder is None else recorder.around(one.relay)
         self._picker.succeeded(exchange, one)

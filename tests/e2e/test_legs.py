@@ -157,6 +157,19 @@ def test_a_continuation_of_gemini_is_resumed_with_its_token(
     ]
 
 
+@pytest.mark.parametrize("upstream", ["claude", "gemini"])
+@pytest.mark.parametrize("client", ["openai_chat", "openai_responses"])
+@pytest.mark.parametrize("size", [1_000_000, 50])
+def test_a_leg_that_comes_in_one_piece_or_in_many_is_the_same(
+    gate: Gateway, fake: FakeProvider, client: str, upstream: str, size: int
+) -> None:
+    fake.play("pause", chunk_bytes=size)
+    answer = ask(gate, client, f"{upstream}/m", True, **SEARCH[client])
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.split() == ["Part", "1.", "Part", "2.", "Part", "3."]
+    assert len(calls(fake)) == 3
+
+
 @STREAMED
 @pytest.mark.parametrize(
     ("upstream", "most"), [pytest.param("claude", 5, id="A"), pytest.param("gemini", 10, id="G")]

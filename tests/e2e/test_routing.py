@@ -49,9 +49,11 @@ def gate(fakes: list[FakeProvider]) -> Iterator[Gateway]:
                 "base_url": f"{two.base_url}/v1beta",
                 "models": {"gemini-2.5-pro": {"fallbacks": ["gemini-3-pro-preview"]}},
             },
-            "first": provider(one, "openai_chat"),
+            "first": provider(
+                one, "openai_chat", models={"c": {"prices": {"input": 9, "output": 9}}}
+            ),
             "second": provider(two, "anthropic"),
-            "third": provider(three, "gemini"),
+            "third": provider(three, "gemini", models={"c": {"prices": {"input": 1, "output": 1}}}),
             "pooled": pooled,
         },
         "models": {
@@ -59,6 +61,13 @@ def gate(fakes: list[FakeProvider]) -> Iterator[Gateway]:
             "any": ["first/m", "second/m", "third/m"],
             "turns": {"candidates": ["first/m", "third/m"], "strategy": "round_robin"},
             "claude-*haiku*": "first/small",
+            "weighted": {
+                "candidates": [{"target": "first/w", "weight": 3}, {"target": "third/w"}],
+                "strategy": "weighted",
+            },
+            "cheapest": {"candidates": ["first/c", "third/c"], "strategy": "cheapest"},
+            "filled": {"candidates": ["first/f", "third/f"], "strategy": "fill_first"},
+            "quick": {"candidates": ["first/q", "third/q"], "strategy": "fastest"},
         },
         "timeouts": {"first_byte_s": 0.5, "idle_s": 0.5},
         "retry": {"backoff": {"first_s": 0.01, "max_s": 0.05}, "max_wait_s": 2},
@@ -164,6 +173,22 @@ def test_r18_a_session_stays_where_it_began_until_that_fails(
     failing.play("text", failure="status", status=503, times=0)
     moved = places(3)
     assert set(moved) == {"first/m", "third/m"} - set(first)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        pytest.param("weighted", "first first third first first first third first", id="R6: by weight"),
+        pytest.param("cheapest", "third third third", id="R5: by price"),
+        pytest.param("filled", "first first first", id="R6: one until it fails"),
+        pytest.param("quick", "first third third third", id="R5: each once, then the quickest"),
+    ],
+)  # fmt: skip
+def test_strategies(gate: Gateway, fakes: list[FakeProvider], model: str, expected: str) -> None:
+    if model == "quick":
+        fakes[0].play("text", first_delay_ms=300)
+    found = [say(gate, model)[1].partition("/")[0] for _ in expected.split()]
+    assert found == expected.split()
 
 
 def test_r14_c14_keys_of_a_pool_keep_to_their_models_prefixes_and_headers(

@@ -25,10 +25,10 @@ from translators.openai_responses.output import (
     reasoning_item,
     refusal_part,
     render_logprobs,
-    without_bytes,
     search_item,
     text_part,
     with_state,
+    without_bytes,
 )
 from translators.openai_responses.response import INCOMPLETE_REASONS, explains
 from translators.openai_responses.snapshot import Snapshots

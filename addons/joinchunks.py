@@ -47,18 +47,26 @@ class JoinedChunks:
             if isinstance(held, Exception):
                 raise held
             return held
+        if not buf:
+            return None
         pieces = self._whole_chunks(buf)
+        end: Any = None
         try:
-            while isinstance(event := self._reader(buf), h11.Data):
-                pieces.append(event.data)
+            while buf and end is None:
+                event = self._reader(buf)
+                if event is None:
+                    break
+                if isinstance(event, h11.Data):
+                    pieces.append(event.data)
+                else:
+                    end = event
         except h11.ProtocolError as error:
             if not pieces:
                 raise
-            event, self._held = None, error
+            end = error
         if not pieces:
-            return event
-        if event is not None:
-            self._held = event
+            return end
+        self._held = end
         return h11.Data(data=b"".join(pieces))
 
     def _whole_chunks(self, buf: ReceiveBuffer) -> list[bytes]:

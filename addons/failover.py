@@ -578,6 +578,7 @@ class Failover:
 def forget_places(exchange: Exchange) -> None:
     """Drop unread bytes, and the tracebacks of its errors: their frames lead back to the flow and would keep both alive for ever."""
     errors: list[BaseException | None] = [exchange.error]
+    exchange.legs = None
     for one in exchange.tries:
         one.unary_in = bytearray()
         errors += (one.error, one.relay.error if one.relay is not None else None)

@@ -79,12 +79,12 @@ def _claude(route: Route, home: Path) -> Setup:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_TELEMETRY": "1",
-            **_claude_window(route.facts),
+            **claude_window(route.facts),
         },
     )
 
 
-def _claude_window(facts: Facts) -> dict[str, str]:
+def claude_window(facts: Facts) -> dict[str, str]:
     """The window of a model that Claude Code does not know by its name; else it takes it for a million tokens."""
     if facts.context_window is None:
         return {}
@@ -178,7 +178,7 @@ def _gemini(route: Route, home: Path) -> Setup:
 def _opencode(route: Route, home: Path) -> Setup:
     models = {
         route.small_model: {"name": route.small_model, "tool_call": True},
-        route.model: _opencode_model(route.model, route.facts),
+        route.model: opencode_model(route.model, route.facts),
     }
     config = {
         "$schema": "https://opencode.ai/config.json",
@@ -209,7 +209,7 @@ _OPENCODE_OUTPUT: Final = 32_000
 """What OpenCode reserves for an answer where nothing is known; it wants both limits or none."""
 
 
-def _opencode_model(name: str, facts: Facts) -> dict[str, Any]:
+def opencode_model(name: str, facts: Facts) -> dict[str, Any]:
     """A model's entry: without limits OpenCode never compacts, without modalities it sends no image."""
     kinds = ["text", "image"] if facts.images else ["text"]
     entry: dict[str, Any] = {

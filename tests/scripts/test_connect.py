@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from scripts.llmgate.__main__ import app
-from scripts.llmgate.connect import actions, command, files
+from scripts.llmgate.connect import actions, command, files, json_text
 from scripts.llmgate.connect.clients import CLIENTS, Target
 from scripts.llmgate.connect.show import hide
 from scripts.llmgate.connect.store import KEPT, Store, locked
@@ -74,6 +74,12 @@ GEMINI = """\
   "security": {"auth": {"selectedType": "oauth-personal"}},
   "ui": {"theme": "GitHub"},
   "mcpServers": {}, /* none yet */
+  "modelConfigs": {
+    "customOverrides": [
+      {"match": {"model": "mine-already"}, "modelConfig": {"model": "gemini-x"}}, // quick
+      {"match": {"model": "classifier"}, "modelConfig": {"model": "gemini-y"}}
+    ]
+  }
 }
 """
 GEMINI_ENV = (
@@ -292,6 +298,13 @@ def test_what_each_client_is_told(home: Path) -> None:
         "# Vertex at work\nexport GOOGLE_CLOUD_PROJECT='my project'\n"
         f"GOOGLE_GEMINI_BASE_URL={URL}\nGEMINI_API_KEY=k1\n"
     )
+    gemini = json_text.load((home / ".gemini/settings.json").read_text())
+    overrides = {
+        one["match"]["model"]: one["modelConfig"]["model"]
+        for one in gemini["modelConfigs"]["customOverrides"]
+    }
+    assert overrides["mine-already"] == "gemini-x"
+    assert (overrides["classifier"], overrides["loop-detection-double-check"]) == ("small", "mine")
     meta = json.loads((home / ".config/Claude-3p/configLibrary/_meta.json").read_text())
     assert [entry["name"] for entry in meta["entries"]] == ["Bedrock", "llmgate"]
     assert meta["appliedId"] == meta["entries"][1]["id"]

@@ -26,7 +26,7 @@ JSON = (
     Change(("env", "BASE"), "http://127.0.0.1:8080"),
     Change(("env", "OLD_KEY"), ABSENT),
     Change(("env", "deep", "er"), {"a": [1, 2], "b": True}),
-    Change(("entries", Entry("id", "ours")), {"id": "ours", "name": "llmgate"}),
+    Change(("entries", Entry(("id",), "ours")), {"id": "ours", "name": "llmgate"}),
 )
 TOML = (
     Change(("model",), "mine"),

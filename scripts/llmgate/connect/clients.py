@@ -12,7 +12,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from scripts.llmgate.connect.data import ABSENT, Change, Entry
 from scripts.llmgate.connect.data import Path as Steps
 from scripts.llmgate.connect.formats import FormatName
 from scripts.llmgate.launch import CLIENTS as PROGRAMS
-from translators.catalogue import ModelCard
+from scripts.llmgate.launch import Facts, claude_window, gemini_side_jobs, opencode_model
 
 type Environment = Mapping[str, str]
 type Settings = dict[Steps, Any]
@@ -34,7 +34,7 @@ PROFILE_ID: Final = "6c6c6d67-6174-4665-8000-6c6c6d676174"
 class Target:
     """Where a client is to go. `model` None leaves the client's own choice; `key_file` holds `key`.
 
-    `card` is what is known of the model, None if nothing is.
+    `facts` are what is known of the model.
     """
 
     url: str
@@ -42,12 +42,7 @@ class Target:
     key_file: Path
     model: str | None
     small_model: str | None
-    card: ModelCard | None = None
-
-    @property
-    def context_window(self) -> int | None:
-        """The model's, in tokens, None if it is not known."""
-        return None if self.card is None else self.card.context_window
+    facts: Facts = field(default_factory=Facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +128,13 @@ def _claude(target: Target, environment: Environment) -> tuple[FileSettings, ...
     if target.small_model is not None:
         settings["env", "ANTHROPIC_DEFAULT_HAIKU_MODEL"] = target.small_model
         settings["env", "ANTHROPIC_SMALL_FAST_MODEL"] = ABSENT  # its older name
-    if target.context_window is not None:
-        # It knows its maker's models only, and would fill another one's window far beyond the end.
-        for name in ("CLAUDE_CODE_MAX_CONTEXT_TOKENS", "CLAUDE_CODE_AUTO_COMPACT_WINDOW"):
-            settings["env", name] = str(target.context_window)
+    for name, value in claude_window(target.facts).items():
+        settings["env", name] = value
     path = _folder(environment, "CLAUDE_CONFIG_DIR", ".claude") / "settings.json"
     return (FileSettings(path=path, format="json", changes=_changes(settings)),)
+
+
+_OVERRIDES: Final = "customOverrides"
 
 
 def _gemini(target: Target, environment: Environment) -> tuple[FileSettings, ...]:
@@ -147,6 +143,9 @@ def _gemini(target: Target, environment: Environment) -> tuple[FileSettings, ...
     }
     if target.model is not None:
         settings["model", "name"] = target.model
+        for job in gemini_side_jobs(target.model, target.small_model or target.model)[_OVERRIDES]:
+            entry = Entry(("match", "model"), job["match"]["model"])
+            settings["modelConfigs", _OVERRIDES, entry] = job
     variables: Settings = {
         ("GOOGLE_GEMINI_BASE_URL",): target.url,
         ("GEMINI_API_KEY",): target.key,
@@ -171,34 +170,14 @@ def _opencode(target: Target, environment: Environment) -> tuple[FileSettings, .
         (*provider, "options", "baseURL"): f"{target.url}/v1",
         (*provider, "options", "apiKey"): f"{{file:{target.key_file}}}",
     }
-    models = {target.small_model: None, target.model: target.card}
-    for model, card in models.items():
-        settings[*provider, "models", str(model)] = _opencode_model(str(model), card)
+    models = {str(target.small_model): Facts(), str(target.model): target.facts}
+    for model, facts in models.items():
+        settings[*provider, "models", model] = opencode_model(model, facts)
     folder = _folder(environment, "XDG_CONFIG_HOME", ".config") / "opencode"
     # All three are read, the later over the earlier ones: the last that exists decides.
     names = ("opencode.jsonc", "opencode.json", "config.json")
     path = next((folder / name for name in names if (folder / name).exists()), folder / names[1])
     return (FileSettings(path=path, format="json", changes=_changes(settings)),)
-
-
-_OPENCODE_OUTPUT: Final = 32_000
-"""OpenCode wants both limits or none: what it reserves for an answer where that one is not known."""
-
-
-def _opencode_model(name: str, card: ModelCard | None) -> dict[str, Any]:
-    """A model's entry: without modalities OpenCode sends no image, without limits it never compacts."""
-    images = card is None or card.images
-    kinds = ["text", "image"] if images else ["text"]
-    entry: dict[str, Any] = {
-        "name": name,
-        "tool_call": True,
-        "attachment": images,
-        "modalities": {"input": kinds, "output": ["text"]},
-    }
-    if card is not None and card.context_window is not None:
-        output = card.max_output_tokens or min(_OPENCODE_OUTPUT, card.context_window // 4)
-        entry["limit"] = {"context": card.context_window, "output": output}
-    return entry
 
 
 def _atomcode(target: Target, environment: Environment) -> tuple[FileSettings, ...]:
@@ -210,8 +189,8 @@ def _atomcode(target: Target, environment: Environment) -> tuple[FileSettings, .
         (*provider, "model"): target.model,
         (*provider, "base_url"): f"{target.url}/v1",
     }
-    if target.context_window is not None:
-        settings[*provider, "context_window"] = target.context_window
+    if target.facts.context_window is not None:
+        settings[*provider, "context_window"] = target.facts.context_window
     path = home(environment) / ".atomcode" / "config.toml"
     return (FileSettings(path=path, format="toml", changes=_changes(settings), holds_key=True),)
 
@@ -236,7 +215,7 @@ def _claude_desktop(target: Target, environment: Environment) -> tuple[FileSetti
     if target.model is not None:
         names = dict.fromkeys(name for name in (target.model, target.small_model) if name)
         profile["inferenceModels",] = list(names)
-    entry = Entry("id", PROFILE_ID)
+    entry = Entry(("id",), PROFILE_ID)
     library: Settings = {
         ("appliedId",): PROFILE_ID,
         ("entries", entry): {"id": PROFILE_ID, "name": PROVIDER},

@@ -27,11 +27,11 @@ from scripts.llmgate.connect.clients import CLIENTS, Connectable, Target
 from scripts.llmgate.connect.files import FileError
 from scripts.llmgate.connect.show import diff
 from scripts.llmgate.connect.store import Record, State, Store, locked
+from scripts.llmgate.launch import Facts
 from scripts.llmgate.output import fail, out, step, warn
 from scripts.llmgate.running import is_healthy
 from scripts.llmgate.serving import ConfigFile, is_free, read_config
 from scripts.llmgate.status import base_url
-from translators.catalogue import ModelCard
 from translators.errors import GatewayError
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -90,7 +90,7 @@ def connect(
         key_file=key_file,
         model=name,
         small_model=small_model or name,
-        card=known_model(settings, name) if url == base_url(settings) else None,
+        facts=known_facts(settings, name) if url == base_url(settings) else Facts(),
     )
     try:
         with opened(store, dry_run=dry_run) as state:
@@ -182,13 +182,20 @@ def default_model(config: Config) -> str | None:
     return None if first is None or is_pattern(first) else first
 
 
-def known_model(config: Config, name: str | None) -> ModelCard | None:
+def known_facts(config: Config, name: str | None) -> Facts:
     """What the configuration says of a model; warns of a name that leads nowhere."""
     if name is None:
-        return None
+        return Facts()
     if model_card(config, name) is None:
         warn(f"no provider is configured for the model {name}; the gateway would refuse it")
-    return asked_card(config, name)
+    card = asked_card(config, name)
+    if card is None:
+        return Facts()
+    return Facts(
+        context_window=card.context_window,
+        max_output_tokens=card.max_output_tokens,
+        images=card.images,
+    )
 
 
 def key_and_file(

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A step into a list: the object whose `name` is `value`."""
+    """A step into a list: the object that holds `value` at the names `within`."""
 
-    name: str
+    within: tuple[str, ...]
     value: str
 
 
@@ -72,7 +72,7 @@ def lookup(data: Any, path: Path) -> Any:
 def _child(data: Any, step: Step) -> tuple[Any] | None:
     if isinstance(step, Entry):
         items = data if isinstance(data, list) else []
-        matching = [i for i in items if isinstance(i, dict) and i.get(step.name) == step.value]
+        matching = [item for item in items if lookup(item, step.within) == step.value]
         return (matching[-1],) if matching else None
     return (data[step],) if isinstance(data, dict) and step in data else None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from scripts.llmgate.connect.data import EditError, Entry, Path, Step, shown
+from scripts.llmgate.connect.data import EditError, Entry, Path, Step, lookup, shown
 from scripts.llmgate.connect.lines import line_at, newline
 
 MAX_DEPTH: Final = 100
@@ -139,8 +139,7 @@ def load(text: str) -> dict[str, Any]:
 def _step(node: Node, step: Step) -> Member | None:
     def fits(member: Member) -> bool:
         if isinstance(step, Entry):
-            value = member.node.value
-            return isinstance(value, dict) and value.get(step.name) == step.value
+            return bool(lookup(member.node.value, step.within) == step.value)
         return member.key == step
 
     kind = list if isinstance(step, Entry) else dict

@@ -236,12 +236,12 @@ def _saved_in(folder: Path, index: int, raw: Mapping[str, Any]) -> Saved:
     )
 
 
-def _steps_out(path: Steps) -> list[str | list[str]]:
-    return [step if isinstance(step, str) else [step.name, step.value] for step in path]
+def _steps_out(path: Steps) -> list[str | list[Any]]:
+    return [step if isinstance(step, str) else [step.within, step.value] for step in path]
 
 
-def _steps_in(raw: Sequence[str | list[str]]) -> Steps:
-    return tuple(step if isinstance(step, str) else Entry(*step) for step in raw)
+def _steps_in(raw: Sequence[str | list[Any]]) -> Steps:
+    return tuple(s if isinstance(s, str) else Entry(tuple(s[0]), s[1]) for s in raw)
 
 
 @contextlib.contextmanager

@@ -181,17 +181,26 @@ class GatewayLayer(HttpLayer):
                     yield from self.event_to_child(socket.stream, event)
             while self.unflushed:
                 yield from self.event_to_child(self.unflushed.pop(), Flush())
+        if socket.turn_over:
+            self._forget_turns(socket)
+
+    def _forget_turns(self, socket: LocalSocket) -> None:
+        """Let go of turns that are over: a socket may live for an hour."""
+        rest = []
+        for output in self._outputs():
+            if output.over and output.stream.stream_id not in self.streams:
+                del self.connections[output.conn]
+            elif output.over:
+                rest.append(output)
+        socket.turn_over = bool(rest)
 
     def _start_turn(self, socket: LocalSocket, turn: Turn) -> Commands[None]:
-        for output in self._outputs():
-            if output.stream.stream_id not in self.streams:
-                del self.connections[output.conn]
         context = self.context.fork()
         context.client = client = client_of(self.context.client)
         stream = GatewayStream(context, next_id(), self)
         self.streams[stream.stream_id] = stream
         context = self.context.fork()
-        self.connections[client] = TurnOutput(context, client, turn, stream, socket.tell)
+        self.connections[client] = TurnOutput(context, client, turn, stream, socket)
         flow = http.HTTPFlow(client, context.server)
         turn.begin(flow)
         for event in (events.Start(), *request_events(stream.stream_id, turn, flow)):

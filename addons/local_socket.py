@@ -102,6 +102,8 @@ class LocalSocket:
     tick_s: float = TICK_S
     stream: Any = None
     closed: bool = False
+    turn_over: bool = False
+    """A turn has ended, or was cancelled: for the layer."""
     todo: deque[SocketSend | SocketPing | SocketClose | StartTurn | CancelTurn] = field(
         default_factory=deque
     )

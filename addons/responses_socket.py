@@ -271,7 +271,7 @@ class ResponsesSession:
         """Answer here: nothing is generated, and there is no cache of ours to fill (pitfalls WS-03)."""
         response_id = "resp_" + secrets.token_hex(24)
         stream = wire.warmed_up(body, list(items), response_id, int(time.time()))
-        for text in wire.TurnEvents(lane, lambda: None).feed(stream):
+        for text in wire.TurnEvents(lane).feed(stream):
             self.socket.send(text)
         self._memory.keep(lane, _Kept(response_id, items, size))
 
@@ -324,7 +324,7 @@ class ResponsesTurn:
         self.items = items
         self.size_bytes = size_bytes
         self.asked: JsonObject | None = None
-        self.events = wire.TurnEvents(lane, self._blame)
+        self.events = wire.TurnEvents(lane)
         self._error: tuple[int, dict[str, str]] | None = None
         self._error_body = bytearray()
 
@@ -347,7 +347,7 @@ class ResponsesTurn:
         if self._error is not None:
             self._error_body += data
             return
-        texts = self.events.feed(data)
+        texts = self.events.feed(data, self._blame)
         for text in texts:
             self._session.socket.send(text, announced=self.events.ended)
         if not texts and data.startswith(b":"):
@@ -360,7 +360,7 @@ class ResponsesTurn:
             text = wire.http_error(status, headers, bytes(self._error_body), self.lane)
             self._session.socket.send(text)
         else:
-            for text in self.events.feed(b""):
+            for text in self.events.feed(b"", self._blame):
                 self._session.socket.send(text)
             if not self.events.ended:
                 self._lost()

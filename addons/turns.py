@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import itertools
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -36,14 +35,11 @@ from addons.internals import (
 )
 
 if TYPE_CHECKING:
+    from addons.local_socket import LocalSocket
     from addons.machine import GatewayStream
 
 _ids: Final = itertools.count(-2, -1)
 """Stream ids that no protocol uses; -1 means "none" to the engine."""
-
-
-type Tell = Callable[..., None]
-"""Calls a method of a turn, and takes care of its exceptions."""
 
 
 class Turn(Protocol):
@@ -90,30 +86,36 @@ class TurnOutput(HttpConnection):
     """The client's connection of one turn, as far as its stream can tell."""
 
     def __init__(
-        self, context: Context, client: Client, turn: Turn, stream: GatewayStream, tell: Tell
+        self,
+        context: Context,
+        client: Client,
+        turn: Turn,
+        stream: GatewayStream,
+        socket: LocalSocket,
     ) -> None:
         super().__init__(context, client)
         self.turn = turn
         self.stream = stream
-        self._tell = tell
-        self._over = False
+        self.over = False
+        """Nobody listens any more."""
+        self._socket = socket
 
     def _handle_event(self, event: events.Event) -> Commands[None]:
-        if self._over:
+        if self.over:
             return
         if isinstance(event, ResponseData):
-            self._tell(self.turn.data, event.data)
+            self._socket.tell(self.turn.data, event.data)
         elif isinstance(event, ResponseHeaders):
-            self._tell(self.turn.head, event.response)
+            self._socket.tell(self.turn.head, event.response)
         elif isinstance(event, (ResponseEndOfMessage, ResponseProtocolError)):
-            self._over = True
+            self.silence()
             ended = isinstance(event, ResponseEndOfMessage)
-            self._tell(self.turn.ended if ended else self.turn.broken)
+            self._socket.tell(self.turn.ended if ended else self.turn.broken)
         yield from ()
 
     def silence(self) -> None:
-        """Nobody listens any more."""
-        self._over = True
+        """Say no more to the turn; the layer forgets it soon."""
+        self.over = self._socket.turn_over = True
 
 
 def client_of(turn_of: Client) -> Client:

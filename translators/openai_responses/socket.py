@@ -195,13 +195,18 @@ def steer_failed(event: JsonObject, lane: str | None) -> str:
     return _text(dumps(failed), lane)
 
 
+type Blame = Callable[[], GatewayError | None]
+
+
+def nobody() -> GatewayError | None:
+    """Nothing is known of what went wrong."""
+    return None
+
+
 class TurnEvents:
-    """The event stream of one turn as messages, and what a later turn needs of it.
+    """The event stream of one turn as messages, and what a later turn needs of it."""
 
-    `blame` tells the error behind a bare `error` event, which itself has no status.
-    """
-
-    def __init__(self, lane: str | None, blame: Callable[[], GatewayError | None]) -> None:
+    def __init__(self, lane: str | None) -> None:
         self.response_id = ""
         self.ended = False
         """The terminal event has come: exactly one per turn."""
@@ -210,7 +215,6 @@ class TurnEvents:
         self.size_bytes = 0
         """Of the output."""
         self._lane = lane
-        self._blame = blame
         self._parser = SseParser()
         self._items: dict[int, JsonObject] = {}
         self._output: list[JsonObject] = []
@@ -220,16 +224,19 @@ class TurnEvents:
         """The output items; some upstreams leave them out of the terminal event (pitfalls STR-15)."""
         return self._output or [self._items[index] for index in sorted(self._items)]
 
-    def feed(self, data: bytes) -> list[str]:
-        """The messages that a piece of the stream becomes; b"" = its end."""
+    def feed(self, data: bytes, blame: Blame = nobody) -> list[str]:
+        """The messages that a piece of the stream becomes; b"" = its end.
+
+        `blame` tells the error behind a bare `error` event, which itself has no status.
+        """
         frames = self._parser.feed(data) if data else self._parser.close()
         texts = []
         for frame in frames:
             if not self.ended and frame.data[:1] == b"{":
-                texts.append(self._message(frame))
+                texts.append(self._message(frame, blame))
         return texts
 
-    def _message(self, frame: Frame) -> str:
+    def _message(self, frame: Frame, blame: Blame) -> str:
         kind = frame.event or ""
         if kind.startswith("response.") and kind not in _READ:
             return _text(frame.data, self._lane)  # the many: their names need no second look
@@ -240,7 +247,7 @@ class TurnEvents:
         kind = event.get("type")
         if kind == "error":
             self.ended = True
-            return self._error(event)
+            return self._error(event, blame())
         if kind == "response.output_item.done":
             self._item(event.get("output_index"), event.get("item"), len(frame.data))
         response = event.get("response")
@@ -263,8 +270,7 @@ class TurnEvents:
             output = response.get("output")
             self._output = [item for item in output or () if isinstance(item, dict)]
 
-    def _error(self, event: JsonObject) -> str:
-        known = self._blame()
+    def _error(self, event: JsonObject, known: GatewayError | None) -> str:
         if known is not None:
             return refusal(known, self._lane)
         inner = event.get("error")

@@ -30,10 +30,6 @@ def stream(*events: dict[str, Any]) -> bytes:
     return b"".join(event_frame(event["type"], event) for event in events)
 
 
-def nobody() -> GatewayError | None:
-    return None
-
-
 MESSAGE = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed"} | {
     "content": [{"type": "output_text", "text": "Hi", "annotations": []}]
 }
@@ -131,7 +127,7 @@ def test_whether_an_answer_is_wanted(value: Any, wanted: bool) -> None:
 def test_a_warmed_request_has_an_empty_answer_of_the_usual_form() -> None:
     body = {"model": "m", "instructions": "Be brief.", "previous_response_id": "resp_0"}
     items = [{"type": "message", "role": "user", "content": "Hi"}]
-    events = wire.TurnEvents("a", nobody)
+    events = wire.TurnEvents("a")
     said = [checked(t) for t in events.feed(wire.warmed_up(body, items, "resp_1", 1))]
     kinds = ["response.created", "response.in_progress", "response.completed"]
     assert [event["type"] for event in said] == kinds
@@ -207,7 +203,7 @@ def test_the_limits_have_the_codes_that_clients_know() -> None:
 def test_any_cut_of_the_stream_gives_the_same_messages(cuts: list[int]) -> None:
     data = stream(CREATED, DONE, completed(output=[MESSAGE])) + b"data: [DONE]\n\n"
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    events = wire.TurnEvents(None, nobody)
+    events = wire.TurnEvents(None)
     said: list[str] = []
     for start, end in itertools.pairwise(edges):
         if end > start:
@@ -228,14 +224,14 @@ def test_any_cut_of_the_stream_gives_the_same_messages(cuts: list[int]) -> None:
     ],
 )
 def test_only_what_ended_well_can_be_continued(last: dict[str, Any], keepable: bool) -> None:
-    events = wire.TurnEvents(None, nobody)
+    events = wire.TurnEvents(None)
     events.feed(stream(CREATED, last))
     assert events.ended
     assert events.keepable is keepable
 
 
 def test_a_cut_stream_has_not_ended() -> None:
-    events = wire.TurnEvents(None, nobody)
+    events = wire.TurnEvents(None)
     events.feed(stream(CREATED, DONE))
     events.feed(b"")
     assert not events.ended
@@ -245,14 +241,14 @@ def test_a_cut_stream_has_not_ended() -> None:
 @pytest.mark.parametrize("told", [{}, {"output": []}, {"output": None}], ids=str)
 def test_items_that_the_end_leaves_out_are_kept(told: dict[str, Any]) -> None:
     second = DONE | {"output_index": 1, "item": MESSAGE | {"id": "msg_2"}}
-    events = wire.TurnEvents(None, nobody)
+    events = wire.TurnEvents(None)
     events.feed(stream(CREATED, second, DONE, completed(**told)))
     assert [item["id"] for item in events.output] == ["msg_1", "msg_2"]
 
 
 @pytest.mark.parametrize("name", [b"", b"event: message\n"], ids=["none", "always the same"])
 def test_upstreams_that_do_not_name_their_events(name: bytes) -> None:
-    events = wire.TurnEvents(None, nobody)
+    events = wire.TurnEvents(None)
     for event in (CREATED, DONE, completed()):
         events.feed(name + b"data: " + json.dumps(event).encode() + b"\n\n")
     assert events.ended
@@ -260,23 +256,23 @@ def test_upstreams_that_do_not_name_their_events(name: bytes) -> None:
 
 
 def test_nothing_comes_after_the_end() -> None:
-    events = wire.TurnEvents(None, nobody)
+    events = wire.TurnEvents(None)
     assert len(events.feed(stream(completed(), CREATED, completed()))) == 1
 
 
 def test_a_bare_error_gets_the_status_of_what_went_wrong() -> None:
     bare = stream({"type": "error", "sequence_number": 0, "code": "c", "message": "m"})
     known = GatewayError(ErrorKind.OVERLOADED, "busy")
-    event = checked(wire.TurnEvents("a", lambda: known).feed(bare)[0])
+    event = checked(wire.TurnEvents("a").feed(bare, lambda: known)[0])
     assert (event["status"], event["error"]["message"], event["stream_id"]) == (503, "busy", "a")
-    unknown = checked(wire.TurnEvents(None, nobody).feed(bare)[0])
+    unknown = checked(wire.TurnEvents(None).feed(bare)[0])
     assert (unknown["status"], unknown["error"]["code"]) == (500, "c")
 
 
 def test_a_nested_error_of_an_upstream_keeps_its_own_words() -> None:
     inner = {"type": "usage_limit_reached", "code": None, "message": "used up", "param": None}
     data = stream({"type": "error", "status": 429, "error": inner})
-    event = checked(wire.TurnEvents(None, nobody).feed(data)[0])
+    event = checked(wire.TurnEvents(None).feed(data)[0])
     assert (event["status"], event["error"]) == (429, inner)
 
 
@@ -292,10 +288,10 @@ def test_a_nested_error_of_an_upstream_keeps_its_own_words() -> None:
     ids=["no event line", "empty", "empty with a space", "two lines", "no UTF-8"],
 )
 def test_a_lane_is_named_in_front(frame: bytes, text: str) -> None:
-    assert wire.TurnEvents("a", nobody).feed(frame) == [text]
+    assert wire.TurnEvents("a").feed(frame) == [text]
     json.loads(text)
 
 
 @pytest.mark.parametrize("frame", [b"data: [DONE]\n\n", b": ping\n\n", b"event: x\n\n"])
 def test_what_is_no_event_is_left_out(frame: bytes) -> None:
-    assert wire.TurnEvents(None, nobody).feed(frame) == []
+    assert wire.TurnEvents(None).feed(frame) == []

@@ -576,12 +576,18 @@ class Failover:
 
 
 def forget_places(exchange: Exchange) -> None:
-    """Drop unread bytes, and the tracebacks of its errors: their frames lead back to the flow and would keep both alive for ever."""
+    """Drop bodies, relays, and the tracebacks of its errors, whose frames lead back to the flow and would keep both alive for ever.
+
+    A relay knows its exchange, too, and mitmweb keeps flows: what they hold would stay until somebody collects it.
+    """
     errors: list[BaseException | None] = [exchange.error]
     exchange.legs = None
     for one in exchange.tries:
-        one.unary_in = bytearray()
         errors += (one.error, one.relay.error if one.relay is not None else None)
+        one.unary_in, one.body = bytearray(), b""
+        one.relay = one.trail = one.unary = one.response = None
+    exchange.raw, exchange.body, exchange.asked = b"", {}, None
+    exchange.hub = exchange.answer = exchange.legs = exchange.recorder = None
     while errors:
         if (error := errors.pop()) is not None and error.__traceback__ is not None:
             error.__traceback__ = None

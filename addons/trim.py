@@ -1,7 +1,7 @@
 """Give free memory back to the system after it has grown: glibc keeps what large bodies took, for ever.
 
-A look costs a read of /proc and comes a moment after requests have settled, at most every few seconds; the trimming
-itself runs in a thread. Linux with glibc only; elsewhere this does nothing.
+A look costs a read of /proc and comes a moment after requests have settled, once a second at most; the trimming itself
+runs in a thread. Linux with glibc only; elsewhere this does nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from addons.exchange import Exchange, now_s
 
 STATM: Final = Path("/proc/self/statm")
 LOOK_AFTER_S: Final = 1.0
+REST_S: Final = 30.0
 GROWN_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -40,26 +41,44 @@ class Trim:
     def __init__(self, clock: Callable[[], float] = now_s) -> None:
         self._clock = clock
         self._trim = find_trim()
-        self._floor = 0
+        self._least = 0
+        """What was left after the best trimming."""
         self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Future[object] | None = None
+        self._busy = False
+        """Something has settled since the last look."""
+        self._before = 0
+        self._not_before = 0.0
 
     def settled(self, _exchange: Exchange) -> None:
-        """Look after a moment, if no look is coming already."""
+        """Look after a moment, and again until a moment has passed without another one."""
+        self._busy = True
         if self._timer is None and self._trim is not None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(LOOK_AFTER_S, self._look)
+            self._look_in(LOOK_AFTER_S)
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
         self._timer = None
-        if self._task is not None:
-            if not self._task.done():
-                return
-            self._floor, self._task = resident_bytes(), None
-        if self._trim is not None and resident_bytes() > self._floor + GROWN_BYTES:
-            loop = asyncio.get_running_loop()
-            self._task = loop.run_in_executor(None, self._trim, 0)
-            self._timer = loop.call_later(LOOK_AFTER_S, self._look)
+        again_s = LOOK_AFTER_S if self._busy else None
+        self._busy = False
+        self._before = resident_bytes()
+        if self._before > self._least + GROWN_BYTES and self._trim is not None:
+            again_s = self._not_before - self._clock()
+            if again_s <= 0:
+                loop = asyncio.get_running_loop()
+                loop.run_in_executor(None, self._trim, 0).add_done_callback(self._trimmed)
+                again_s = LOOK_AFTER_S
+        if again_s is not None:
+            self._look_in(again_s)
+
+    def _trimmed(self, _done: object) -> None:
+        """Where little came back it is in use: leave it alone for a while."""
+        after = resident_bytes()
+        self._least = min(self._least or after, after)
+        if self._before - after < GROWN_BYTES // 2:
+            self._not_before = self._clock() + REST_S
+            self._least = max(self._least, after - GROWN_BYTES // 2)
 
     def done(self) -> None:
         """Look no more."""

@@ -40,6 +40,7 @@ USUAL_AUTH: Final[Mapping[ProtocolName, AuthStyle]] = {
     "gemini": AuthStyle.X_GOOG_API_KEY,
 }
 """How a protocol's own vendor wants the key."""
+UNKNOWN_MODEL: Final = ModelInfo()
 SECRET_HEADERS: Final = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 
@@ -176,7 +177,8 @@ class Provider:
             values: dict[str, object] = {}
             for info in self.infos(model):
                 values.update({name: getattr(info, name) for name in info.model_fields_set})
-            merged = ModelInfo.model_construct(**values)  # type: ignore[arg-type]
+            # What nobody knows is one and the same: names come from clients, and each kept costs memory.
+            merged = ModelInfo.model_construct(**values) if values else UNKNOWN_MODEL  # type: ignore[arg-type]
             keep(self._merged, model, merged)
         return merged
 

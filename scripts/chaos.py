@@ -119,22 +119,22 @@ def configuration(base_url: str, tls: FaultTls) -> Json:
     }
     return {
         "providers": providers | tls.providers(PROVIDERS),
-        "timeouts": {"connect_s": 1, "first_byte_s": 1, "idle_s": 1, "total_s": 5, "stream_s": 5},
+        "timeouts": {"connect_s": 2, "first_byte_s": 2, "idle_s": 2, "total_s": 9, "stream_s": 9},
         "retry": {"max_attempts": 1},
         "cooldowns": {"enabled": False},
     }
 
 
-def request_bytes(protocol: str, model: str, stream: bool) -> bytes:
+def request_bytes(protocol: str, model: str, stream: bool, text: str = "Hi") -> bytes:
     """A small request that ends its connection."""
-    messages = [{"role": "user", "content": "Hi"}]
+    messages = [{"role": "user", "content": text}]
     body: Json = {"model": model, "stream": stream}
     if protocol == "gemini":
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
         path = f"/v1beta/models/{model}:{verb}"
-        body = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+        body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
     elif protocol == "openai_responses":
-        path, body = "/v1/responses", body | {"input": "Hi", "store": False}
+        path, body = "/v1/responses", body | {"input": text, "store": False}
     elif protocol == "anthropic":
         path, body = "/v1/messages", body | {"max_tokens": 99, "messages": messages}
     else:
@@ -197,8 +197,8 @@ class Chaos:
         self.random.shuffle(chosen)
         return chosen
 
-    async def exchange(self, fault: str) -> None:
-        """One exchange of any pair of protocols."""
+    def request(self, fault: str) -> tuple[str, str, bool, bytes]:
+        """Client protocol, provider, whether it streams, and the bytes; the place of the fault stands in the text."""
         protocol = self.random.choice(PROTOCOLS)
         provider = self.random.choice(list(PROVIDERS))
         if fault in H2_FAULTS:
@@ -206,8 +206,13 @@ class Chaos:
         elif fault in TLS_FAULTS:
             provider = fault
         stream = self.random.random() < 0.6
-        model = f"{provider}/fault-{fault}~{self.random.randrange(10**9)}"
-        request = request_bytes(protocol, model, stream)
+        text = f"fault-{fault}~{self.random.randrange(10**9)}"
+        made = request_bytes(protocol, f"{provider}/fault-{fault}", stream, text)
+        return protocol, provider, stream, made
+
+    async def exchange(self, fault: str) -> None:
+        """One exchange of any pair of protocols."""
+        protocol, provider, stream, request = self.request(fault)
         where = f"{fault}: {protocol} -> {provider}, stream={stream}"
         started = time.monotonic()
         answer = b""
@@ -227,15 +232,7 @@ class Chaos:
 
     async def abort(self, _fault: str) -> None:
         """A client that leaves at a random moment."""
-        fault = self.random.choice(LEFT)
-        protocol = self.random.choice(PROTOCOLS)
-        provider = self.random.choice(list(PROVIDERS))
-        if fault in H2_FAULTS:
-            provider = f"h2-{provider}"
-        elif fault in TLS_FAULTS:
-            provider = fault
-        model = f"{provider}/fault-{fault}~{self.random.randrange(10**9)}"
-        request = request_bytes(protocol, model, self.random.random() < 0.7)
+        *_, request = self.request(self.random.choice(LEFT))
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(self.random.random() * 0.15):
                 await ask(self.gateway.port, request)

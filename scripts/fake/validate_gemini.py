@@ -347,7 +347,10 @@ def _responses(content: JsonObject) -> list[JsonObject]:
 
 
 def _check_turns(contents: list[JsonObject]) -> None:
-    """Calls follow a user turn and are answered, all of them, by the next content."""
+    """Calls follow a user turn and are answered, all of them, by the next content.
+
+    Plain turns of one role may follow each other: Gemini CLI sends such histories once it has compacted.
+    """
     for index, content in enumerate(contents):
         calls, responses = _calls(content), _responses(content)
         before = contents[index - 1] if index else None
@@ -364,11 +367,6 @@ def _check_turns(contents: list[JsonObject]) -> None:
             raise invalid(
                 f"contents[{index}]",
                 "Please ensure that function response turn comes immediately after a function call turn.",
-            )
-        if before is not None and content.get("role") == before.get("role") == "model":
-            raise invalid(
-                f"contents[{index}].role",
-                "Please ensure that multiturn requests alternate between user and model.",
             )
     if contents[-1].get("role") == "model":
         raise invalid(

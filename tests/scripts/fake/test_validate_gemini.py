@@ -129,9 +129,6 @@ BAD = [
     ),
     pytest.param(said(USER, model({"text": "x"})), "end with a user role", id="model last"),
     pytest.param(
-        said(USER, model({"text": "x"}), model({"text": "y"}), USER), "alternate", id="model twice"
-    ),
-    pytest.param(
         said(model(SIGNED), user(RESPONSE)), "immediately after a user turn", id="call first"
     ),
     pytest.param(

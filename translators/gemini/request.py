@@ -193,6 +193,13 @@ _CONTINUES: Final = frozenset({"anthropic"})
 """Protocols in which a final assistant message is the beginning of the answer."""
 
 
+def _begins_with_a_call(messages: tuple[ir.Message, ...]) -> bool:
+    """Whether the model calls before anybody has said anything: refused by the API, as a trimmed history is."""
+    spoken = (message for message in messages if message.role is not ir.Role.SYSTEM)
+    first = next(spoken, None)
+    return first is not None and any(isinstance(part, ir.ToolCall) for part in first.parts)
+
+
 def _arranged(
     request: ir.Request, target: Target, losses: Losses
 ) -> tuple[list[JsonObject], tuple[ir.Message, ...]]:
@@ -206,6 +213,8 @@ def _arranged(
     system = [part for message in leading for part in _system_parts(message, losses)]
     local = turns.merge_roles(turns.localise(rest, PROTOCOL, losses))
     paired = turns.pair_results(local, losses)
+    if _begins_with_a_call(paired):
+        paired = turns.start_with_user(paired, losses)
     arranged = turns.merge_roles(turns.drop_empty(paired))
     return system, _ending_with_user(request, arranged, losses)
 

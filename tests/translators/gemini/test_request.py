@@ -490,7 +490,7 @@ def test_res_21_results_and_text_of_one_content_stay_together() -> None:
             ]
         }
     )
-    parts = render(request).body["contents"][1]["parts"]
+    parts = render(request).body["contents"][-1]["parts"]
     assert "functionResponse" in parts[0]
     assert parts[1] == {"text": "and"}
     assert result("c").call_id == "c"

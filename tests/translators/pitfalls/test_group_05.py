@@ -221,6 +221,15 @@ def test_res_08_a_result_without_a_call_becomes_text_or_is_refused(
 
 
 @pytest.mark.parametrize("upstream", ALL)
+@pytest.mark.parametrize("client", [C, R, A])
+def test_res_08_a_trimmed_history_that_begins_with_a_call(client: str, upstream: str) -> None:
+    field = "input" if client == R else "messages"
+    body = {field: [*BUILDERS[client]("r")[field][1:], {"role": "user", "content": "on"}]}
+    told = flat(upstream, cross(client, upstream, body).body)
+    assert [item[0] for item in told if item != ("user", ".")] == ["call", "result", "user"]
+
+
+@pytest.mark.parametrize("upstream", ALL)
 def test_res_09_results_stand_right_behind_their_calls(upstream: str) -> None:
     call = {"type": "function_call", "name": "f", "arguments": "{}"}
     output = {"type": "function_call_output"}

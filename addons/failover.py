@@ -581,7 +581,6 @@ def forget_places(exchange: Exchange) -> None:
     A relay knows its exchange, too, and mitmweb keeps flows: what they hold would stay until somebody collects it.
     """
     errors: list[BaseException | None] = [exchange.error]
-    exchange.legs = None
     for one in exchange.tries:
         errors += (one.error, one.relay.error if one.relay is not None else None)
         one.unary_in, one.body = bytearray(), b""

@@ -77,10 +77,10 @@ def test_what_the_gateway_does_not_remember_is_sent_again(fake: FakeProvider, wo
     assert rejected(fake) == []
 
 
-def test_a_gateway_that_stops_in_between_costs_one_try(
+def test_an_answer_that_breaks_is_asked_for_again(
     gateway: Gateway, fake: FakeProvider, work: Path
 ) -> None:
-    """An upstream that breaks the answer: Codex tries the turn again, over a new socket."""
+    """Codex does so over a new socket, with the whole input."""
     fake.play("cut", after=2, then="tool")
     run = codex(gateway, "chat/test-model", work)
     assert run.code == 0, run

@@ -498,7 +498,9 @@ def test_a_tenant_has_sockets_of_its_own(shared_fake: FakeProvider) -> None:
 def test_a_turn_fails_over_unseen(shared_fake: FakeProvider) -> None:
     config = four_providers(shared_fake)
     config["retry"] = {"max_attempts": 3}
-    config["models"] = {"best": {"candidates": ["chat/fake-status-500", "claude/fake-text"]}}
+    config["models"] = {
+        "best": {"candidates": ["chat/fake-status-500~times=0", "claude/fake-text"]}
+    }
     with Gateway(config) as gateway, opened(gateway) as socket:
         response = socket.turn("best", "Hi")
         assert text_of(response) == "Fake answer to: Hi"

@@ -55,7 +55,7 @@ def test_an_upgrade_without_a_key_is_refused_as_any_request(gateway: Gateway) ->
     assert status == 401
 
 
-def test_the_connection_serves_the_fallback(gateway: Gateway) -> None:
+def test_the_connection_serves_the_fallback(gateway: Gateway, fake: FakeProvider) -> None:
     get(gateway, "/v1/responses", **UPGRADE)
     body = json.dumps({"model": "chat/m", "input": "Hi"}).encode()
     assert gateway.post("/v1/responses", body)[0] == 200

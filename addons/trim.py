@@ -60,20 +60,18 @@ class Trim:
 
     def _look(self) -> None:
         self._timer = None
-        again_s = LOOK_AFTER_S if self._busy else None
-        self._busy = False
+        busy, self._busy = self._busy, False
         self._before = resident_bytes()
-        if self._before > self._least + GROWN_BYTES and self._trim is not None:
-            again_s = self._not_before - self._clock()
-            if again_s <= 0:
-                loop = asyncio.get_running_loop()
-                loop.run_in_executor(None, self._trim, 0).add_done_callback(self._trimmed)
-                again_s = LOOK_AFTER_S
-        if again_s is not None:
-            self._look_in(again_s)
+        grown = self._before > self._least + GROWN_BYTES
+        resting = busy and self._clock() < self._not_before
+        if grown and not resting and self._trim is not None:
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(None, self._trim, 0).add_done_callback(self._trimmed)
+        if busy or grown:
+            self._look_in(LOOK_AFTER_S)
 
     def _trimmed(self, _done: object) -> None:
-        """Where little came back it is in use: leave it alone for a while."""
+        """Where little came back it is in use: leave it alone for a while, or until all is quiet."""
         after = resident_bytes()
         self._least = min(self._least or after, after)
         if self._before - after < GROWN_BYTES // 2:

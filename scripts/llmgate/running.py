@@ -84,22 +84,36 @@ def client_key(config: Config) -> str:
         fail(error.message)
 
 
+class NoFactsError(Exception):
+    """The gateway did not tell what it knows of a model: one sentence."""
+
+
 def model_facts(url: str, key: str, model: str) -> Facts:
     """What the gateway knows of a model; ends with its words when it refuses, say because of the key."""
+    try:
+        return asked_facts(url, key, model)
+    except NoFactsError as error:
+        fail(str(error))
+
+
+def asked_facts(url: str, key: str, model: str) -> Facts:
+    """What the gateway knows of a model, nothing for a name that it does not list; `NoFactsError`."""
     path = f"/v1/models/{quote(model, safe='/')}?client_version=0"
     connection = connect_to(url, timeout_s=10)
     try:
         connection.request("GET", path, headers={"authorization": f"Bearer {key}"})
         response = connection.getresponse()
         answer = json.loads(response.read())
-    except (OSError, ValueError) as error:
-        fail(f"the gateway at {url} does not answer as one: {error}")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise NoFactsError(f"the gateway at {url} does not answer as one: {error}") from error
     finally:
         connection.close()
-    if response.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
-        fail(f"the gateway at {url} refused: {answer.get('error', {}).get('message', answer)}")
-    # An only provider may serve a name that the gateway does not list.
-    return Facts.read(answer) if response.status == HTTPStatus.OK else Facts()
+    if response.status == HTTPStatus.OK:
+        return Facts.read(answer)
+    if response.status == HTTPStatus.NOT_FOUND:
+        return Facts()  # an only provider may serve it all the same
+    words = answer.get("error", {}).get("message", answer)
+    raise NoFactsError(f"the gateway at {url} refused: {words}")
 
 
 def connect_to(url: str, *, timeout_s: float) -> http.client.HTTPConnection:

@@ -178,6 +178,12 @@ def test_codex_asks_the_gateway_for_the_windows_of_its_models(
     assert windows == {f"coder-{name}": WINDOW for name in PROVIDERS}
 
 
+def test_another_gateway_is_asked_what_it_knows_of_the_model(coders: Gateway, home: Path) -> None:
+    llmgate("connect", "claude", "--gateway", coders.url, "--key", KEY, "--model", "coder-chat")
+    settings = json.loads((home / ".claude/settings.json").read_text())
+    assert settings["env"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == str(WINDOW)
+
+
 @pytest.mark.parametrize(
     ("client", "words"),
     [

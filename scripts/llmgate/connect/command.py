@@ -29,7 +29,7 @@ from scripts.llmgate.connect.show import diff
 from scripts.llmgate.connect.store import Record, State, Store, locked
 from scripts.llmgate.launch import Facts
 from scripts.llmgate.output import fail, out, step, warn
-from scripts.llmgate.running import is_healthy
+from scripts.llmgate.running import NoFactsError, asked_facts, is_healthy
 from scripts.llmgate.serving import ConfigFile, is_free, read_config
 from scripts.llmgate.status import base_url
 from translators.errors import GatewayError
@@ -90,7 +90,7 @@ def connect(
         key_file=key_file,
         model=name,
         small_model=small_model or name,
-        facts=known_facts(settings, name) if url == base_url(settings) else Facts(),
+        facts=known_facts(settings, name) if url == base_url(settings) else told(url, value, name),
     )
     try:
         with opened(store, dry_run=dry_run) as state:
@@ -196,6 +196,14 @@ def known_facts(config: Config, name: str | None) -> Facts:
         max_output_tokens=card.max_output_tokens,
         images=card.images,
     )
+
+
+def told(url: str, key: str, name: str | None) -> Facts:
+    """What another gateway says of a model; nothing when it does not run now, of which `advise` warns."""
+    try:
+        return Facts() if name is None else asked_facts(url, key, name)
+    except NoFactsError:
+        return Facts()
 
 
 def key_and_file(

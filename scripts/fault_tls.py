@@ -298,15 +298,14 @@ class Http2(asyncio.Protocol):
             self.transport.close()
             return
         one = Stream(self, stream_id, request, int(found[2]))
-        answering = self._owner.count(H2_FAULTS[found[1].decode()](one))
-        task = asyncio.get_running_loop().create_task(_settled(answering))
+        fault = H2_FAULTS[found[1].decode()]
+        task = asyncio.get_running_loop().create_task(self._settled(fault, one))
         self._answers[stream_id] = task
         task.add_done_callback(lambda _task: self._answers.pop(stream_id, None))
 
-
-async def _settled(answering: Awaitable[None]) -> None:
-    with suppress(h2.exceptions.ProtocolError):  # the reader has reset or closed meanwhile
-        await answering
+    async def _settled(self, fault: Callable[[Stream], Awaitable[None]], one: Stream) -> None:
+        with suppress(h2.exceptions.ProtocolError):  # the reader has reset or closed meanwhile
+            await self._owner.count(fault(one))
 
 
 # --- handshakes

@@ -21,6 +21,7 @@ from addons.joinchunks import JoinChunks
 from addons.joinwrites import JoinWrites
 from addons.keep import KeepState, Part
 from addons.local import LocalPages
+from addons.pace import Pace
 from addons.picker import Picker
 from addons.pool import Pool
 from addons.reader import Reader
@@ -78,6 +79,7 @@ def assemble() -> list[object]:
         LocalPages(exchanges, configs, picker),
         ResponsesSockets(exchanges, engine),
         Reader(exchanges),
+        Pace(exchanges),
         gate,
         hooks,
         Router(exchanges, translate, picker),

@@ -8,6 +8,7 @@ from typing import Final
 
 from mitmproxy import http
 
+from addons.headers import encoded
 from translators.base import Translator
 from translators.errors import GatewayError
 from translators.wire import Json, dumps
@@ -38,5 +39,4 @@ def json_response(payload: Json, status: int = 200, *, method: str = "GET") -> h
 
 def make_response(status: int, body: bytes, headers: Mapping[str, str]) -> http.Response:
     """A whole answer; `content-length` is set."""
-    pairs = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-    return http.Response.make(status, body, http.Headers(pairs))
+    return http.Response.make(status, body, http.Headers(encoded(headers.items())))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote
@@ -22,9 +22,7 @@ class Page(StrEnum):
     ROOT = "root"
     HEALTH = "health"
     READY = "ready"
-    METRICS = "metrics"
     ADMIN = "admin"
-    DASHBOARD = "dashboard"
     CLIENT_NOISE = "client_noise"
     """Telemetry and probes that clients send to their vendor's host: acknowledged, never forwarded."""
 
@@ -81,8 +79,6 @@ _PAGES: Final[Mapping[str, Page]] = {
     "": Page.ROOT,
     "/health": Page.HEALTH,
     "/ready": Page.READY,
-    "/metrics": Page.METRICS,
-    "/dashboard": Page.DASHBOARD,
     "/admin": Page.ADMIN,
     "/api/hello": Page.CLIENT_NOISE,
 }
@@ -103,8 +99,6 @@ def match(path: str) -> Endpoint | None:
         return Endpoint(page=page, methods=() if page is Page.ADMIN else _READ)
     if path.startswith("/admin/"):
         return Endpoint(page=Page.ADMIN, rest=path.removeprefix("/admin"), methods=())
-    if path.startswith("/dashboard/"):
-        return Endpoint(page=Page.DASHBOARD, rest=path.removeprefix("/dashboard"), methods=_READ)
     if path.startswith(_NOISE):
         return Endpoint(page=Page.CLIENT_NOISE, methods=())
     prefix = _PREFIX.match(path)
@@ -116,7 +110,7 @@ def match(path: str) -> Endpoint | None:
     endpoint = _below_version(path[version.end() :] if version else path, version, vendor)
     if endpoint is None or namespace is None:
         return endpoint
-    return _in_namespace(endpoint, unquote(namespace))
+    return replace(endpoint, namespace=unquote(namespace))
 
 
 def _below_version(path: str, version: re.Match[str] | None, vendor: str | None) -> Endpoint | None:
@@ -143,19 +137,6 @@ def _below_version(path: str, version: re.Match[str] | None, vendor: str | None)
         operation = Operation.LIST_MODELS if model is None else Operation.GET_MODEL
         return Endpoint(protocol=protocol, operation=operation, model=model, methods=_READ)
     return None
-
-
-def _in_namespace(endpoint: Endpoint, namespace: str) -> Endpoint:
-    return Endpoint(
-        protocol=endpoint.protocol,
-        operation=endpoint.operation,
-        namespace=namespace,
-        model=endpoint.model,
-        stream=endpoint.stream,
-        item=endpoint.item,
-        action=endpoint.action,
-        methods=endpoint.methods,
-    )
 
 
 def guess_protocol(path: str, headers: Mapping[str, str]) -> str:

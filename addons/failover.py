@@ -25,6 +25,7 @@ from addons.headers import (
     RATE_LIMITS,
     STREAM_HEADERS,
     degraded_header,
+    encoded,
     select,
 )
 from addons.media_fetch import MediaFetcher
@@ -177,8 +178,7 @@ class Failover:
             headers += select(exchange.headers.items(), patterns)
             headers = passing_betas(headers, candidate)
             url = upstream_url(candidate, outgoing.path)
-            fields = tuple((name.encode(), value.encode()) for name, value in headers)
-            attempt.request = new_request(url, outgoing.body, fields)
+            attempt.request = new_request(url, outgoing.body, encoded(headers))
             attempt.data = one
             exchange.current = one
             exchange.tries.append(one)
@@ -386,7 +386,7 @@ class Failover:
             degraded := degraded_header(one.losses.degradations)
         ):
             pairs.append(("x-llmgate-degraded", degraded))
-        return tuple((name.encode(), value.encode("latin-1", "replace")) for name, value in pairs)
+        return encoded(pairs)
 
     def retry_delay(self, attempt: Attempt) -> float | None:
         """See EnginePolicy."""

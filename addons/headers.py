@@ -6,6 +6,7 @@ Everything not listed there stays behind: hop-by-hop and body headers, cookies, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -47,6 +48,8 @@ NEVER: Final = frozenset(
 
 MAX_DEGRADED_BYTES: Final = 2048
 STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+_UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
+"""What would end a header line, or has no bytes: a model's name, which stands in one, may hold anything."""
 
 
 def select(headers: Iterable[tuple[str, str]], patterns: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -63,6 +66,15 @@ def select(headers: Iterable[tuple[str, str]], patterns: tuple[str, ...]) -> lis
 @lru_cache(maxsize=4096)
 def _passes(name: str, patterns: tuple[str, ...]) -> bool:
     return name not in NEVER and any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def encoded(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Headers as they are sent: the very bytes that `plain_headers` read, and no control character."""
+    return tuple((_bytes(name), _bytes(value)) for name, value in pairs)
+
+
+def _bytes(text: str) -> bytes:
+    return _UNSENDABLE.sub("?", text).encode("utf-8", "surrogateescape")
 
 
 def plain_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

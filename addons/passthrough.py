@@ -6,13 +6,17 @@ Pure. Nothing is re-serialised, so unknown fields, key order, number spellings a
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import Final
 
-from translators.wire import JsonObject, dumps
+from translators.wire import JsonObject, dumps, loads
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _NO_PREVIOUS: Final = re.compile(rb'"previous_response_id"\s*:\s*null')
 _WHITESPACE: Final = b" \t\r\n"
+_KEY: Final = b'"model"'
+_ESCAPED: Final = b"\\u006"
+"""In every other spelling of that key: all its letters are U+0064 to U+006F, and have no short escapes."""
 MODEL_FIELDS: Final = {"gemini": "modelVersion"}
 """The name of the model field in answers, where it is not `model`."""
 ANSWER_FIELDS: Final = {
@@ -53,12 +57,12 @@ def _value_span(raw: bytes) -> tuple[int, int]:
             depth += 1
         elif text in (b"}", b"]"):
             depth -= 1
-        elif depth == 1 and text == b'"model"':
+        elif depth == 1 and (text == _KEY or (_ESCAPED in text and loads(text) == "model")):
             start = _skip(raw, token.end())
             if raw[start : start + 1] == b":":
                 start = _skip(raw, start + 1)
                 span = (start, _value_end(raw, start))
-                if raw.count(b'"model"', token.end()) == 0:
+                if raw.find(_KEY, start) < 0 and raw.find(_ESCAPED, start) < 0:
                     break
     if span is None:
         raise ValueError("the body has no model")
@@ -79,20 +83,16 @@ def _value_end(raw: bytes, start: int) -> int:
     return start + len(b"null")
 
 
-class ModelRenamer:
-    """Swap the provider's model name for the client's in the answer: called with pieces, b"" flushes.
+class _Lines(ABC):
+    """Change an answer that is passed on: called with pieces, b"" flushes.
 
-    Works on whole lines, so that a name cut by a chunk's end is found; only the unfinished last line waits.
+    Works on whole lines, so that what a chunk's end cuts in two is found; only the unfinished last line waits.
     """
 
-    def __init__(self, field: str, upstream_model: str, client_model: str) -> None:
-        name = re.escape(dumps(upstream_model))
-        self._pattern = re.compile(rb'"' + re.escape(field.encode()) + rb'"(\s*:\s*)' + name)
-        self._replacement = b'"' + field.encode() + rb'"\g<1>' + _literal(dumps(client_model))
-        self._tail = b""
+    _tail = b""
 
     def __call__(self, data: bytes) -> bytes:
-        """Renamed bytes, as many as are ready."""
+        """Changed bytes, as many as are ready."""
         if not data:
             tail, self._tail = self._tail, b""
             return self.whole(tail)
@@ -101,8 +101,21 @@ class ModelRenamer:
         self._tail = data[end:]
         return self.whole(data[:end])
 
+    @abstractmethod
     def whole(self, body: bytes) -> bytes:
-        """Renamed bytes of a complete piece: the first occurrence on each line."""
+        """The changed bytes of complete lines."""
+
+
+class ModelRenamer(_Lines):
+    """Swap the provider's model name for the client's, where it stands first on a line."""
+
+    def __init__(self, field: str, upstream_model: str, client_model: str) -> None:
+        name = re.escape(dumps(upstream_model))
+        self._pattern = re.compile(rb'"' + re.escape(field.encode()) + rb'"(\s*:\s*)' + name)
+        self._replacement = b'"' + field.encode() + rb'"\g<1>' + _literal(dumps(client_model))
+
+    def whole(self, body: bytes) -> bytes:
+        """See _Lines."""
         if not self._pattern.search(body):
             return body
         lines = body.split(b"\n")
@@ -113,28 +126,14 @@ def _literal(data: bytes) -> bytes:
     return data.replace(b"\\", rb"\\")
 
 
-class PreviousId:
-    """Say `previous_response_id` in an answer of an upstream that was sent the earlier items instead.
-
-    Works on whole lines, as ModelRenamer does; b"" flushes.
-    """
+class PreviousId(_Lines):
+    """Say `previous_response_id` in an answer of an upstream that was sent the earlier items instead."""
 
     def __init__(self, response_id: str) -> None:
         self._replacement = b'"previous_response_id":' + dumps(response_id)
-        self._tail = b""
-
-    def __call__(self, data: bytes) -> bytes:
-        """Bytes with the id that the client sent, as many as are ready."""
-        if not data:
-            tail, self._tail = self._tail, b""
-            return self.whole(tail)
-        data = self._tail + data
-        end = data.rfind(b"\n") + 1
-        self._tail = data[end:]
-        return self.whole(data[:end])
 
     def whole(self, body: bytes) -> bytes:
-        """A complete piece with the id that the client sent."""
+        """See _Lines."""
         if b'"previous_response_id"' not in body:
             return body
         return _NO_PREVIOUS.sub(lambda _found: self._replacement, body)

@@ -92,5 +92,18 @@ def read_body(exchange: Exchange, content: bytes) -> None:
     model = endpoint.model if endpoint.model is not None else body.get("model")
     if model is not None and not isinstance(model, str):
         raise invalid("model", "a string", model)
-    exchange.model = (model or "").strip()
+    exchange.model = checked_model((model or "").strip())
     exchange.stream = endpoint.stream if endpoint.stream is not None else body.get("stream") is True
+
+
+def checked_model(name: str) -> str:
+    """A model's name, which comes to stand in URLs, headers and logs; refused when it means something else there."""
+    if any(character < " " or character == "\x7f" for character in name):
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST, "model: has a control character", path="model"
+        )
+    if not {".", ".."}.isdisjoint(name.split("/")):
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST, "model: has `.` or `..` between its slashes", path="model"
+        )
+    return name

@@ -1,7 +1,7 @@
 """Load the configuration at start, and again when a file of it changes.
 
 A changed file is validated as a whole before one reference is swapped; if it is wrong, the old configuration
-stays and the problem is shown in the log, in `/health` and on the dashboard.
+stays and the problem is shown in the log and in `/health`.
 """
 
 from __future__ import annotations

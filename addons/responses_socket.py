@@ -8,7 +8,6 @@ Reference: https://developers.openai.com/api/docs/guides/websocket-mode (read 20
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -23,6 +22,7 @@ from addons.bodies import too_large
 from addons.engine import Engine
 from addons.exchange import Exchange, Exchanges, Introduction
 from addons.guard import fail_closed
+from addons.headers import encoded
 from addons.local_socket import LocalSocket
 from config.settings import WebSocket
 from translators.base import Operation
@@ -31,8 +31,6 @@ from translators.openai_responses import socket as wire
 from translators.openai_responses.side import TRIGGER
 from translators.openai_responses.stored import previous_not_found
 from translators.wire import JsonObject, dumps
-
-log = logging.getLogger(__name__)
 
 PROTOCOL: Final = "openai_responses"
 MAX_WAITING: Final = 64
@@ -403,6 +401,4 @@ def turn_headers(upgrade: http.Request) -> http.Headers:
         and not (name.lower() == "openai-beta" and value.strip().startswith(_BETA))
     ]
     fields += [("content-type", "application/json"), ("accept", "text/event-stream")]
-    return http.Headers(
-        [(k.encode("latin-1", "replace"), v.encode("latin-1", "replace")) for k, v in fields]
-    )
+    return http.Headers(encoded(fields))

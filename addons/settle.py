@@ -94,4 +94,4 @@ def _share(part: int | None, whole: int | None) -> float | None:
 
 def _word(value: object) -> str:
     text = str(value)
-    return text if text and " " not in text else repr(text)
+    return text if text and text.isprintable() and " " not in text else repr(text)

@@ -81,8 +81,6 @@ def test_stored_responses(
         ("/", Page.ROOT),
         ("/health", Page.HEALTH),
         ("/ready", Page.READY),
-        ("/metrics", Page.METRICS),
-        ("/dashboard", Page.DASHBOARD),
         ("/admin/status", Page.ADMIN),
         ("/api/hello", Page.CLIENT_NOISE),
         ("/api/event_logging/batch", Page.CLIENT_NOISE),

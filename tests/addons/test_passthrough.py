@@ -23,6 +23,11 @@ from addons.passthrough import ModelRenamer, swap_model
         (b'{"n":1e2}', b'{"model":"new","n":1e2}'),
         (b"{}", b'{"model":"new"}'),
         (b'{"model":"a\\"b","y":2}', b'{"model":"new","y":2}'),
+        (rb'{"mod\u0065l":"a","y":2}', rb'{"mod\u0065l":"new","y":2}'),
+        (
+            rb'{"x":{"model":"a"},"\u006DODEL":1,"\u006dodel":"a"}',
+            rb'{"x":{"model":"a"},"\u006DODEL":1,"\u006dodel":"new"}',
+        ),
     ],
 )
 def test_only_the_top_level_model_changes(raw: bytes, expected: bytes) -> None:
@@ -34,8 +39,9 @@ def test_the_same_name_leaves_the_bytes_alone() -> None:
     assert swap_model(raw, {"model": "a"}, "a") is raw
 
 
-def test_a_repeated_key_changes_where_readers_look() -> None:
-    raw = b'{"model":"a","model":"b"}'
+@pytest.mark.parametrize("second", [b'"model"', rb'"mod\u0065l"', rb'"\u006Dodel"'])
+def test_a_repeated_key_changes_where_readers_look(second: bytes) -> None:
+    raw = b'{"model":"a",' + second + b':"b"}'
     assert json.loads(swap_model(raw, json.loads(raw), "new"))["model"] == "new"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode
@@ -104,21 +103,6 @@ def _query(path: str) -> list[tuple[str, str]]:
 def digest(key: str) -> bytes:
     """What keys are compared by: their SHA-256."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
-def fingerprint(key: str) -> str:
-    """A short name for a key that does not give it away: 12 hex digits."""
-    return digest(key).hex()[:12]
-
-
-def matching(key: str, known: Iterable[tuple[bytes, str]]) -> str | None:
-    """The name of the known key (digest, name) that this is; looks at all of them, whatever matches."""
-    presented = digest(key)
-    match = None
-    for known_digest, name in known:
-        if secrets.compare_digest(presented, known_digest):
-            match = name
-    return match
 
 
 def ensure_token(home: Path) -> tuple[str, bool]:

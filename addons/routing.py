@@ -21,7 +21,6 @@ from translators.losses import Mode
 from translators.reasoning import level_of_budget
 
 MAX_ALIAS_DEPTH: Final = 8
-CATCH_ALL: Final = "*"
 _SUFFIX: Final = re.compile(r"^(?P<name>.+)\((?P<word>[a-z]+|-1|\d{1,7})\)$", re.IGNORECASE)
 _WORDS: Final = {
     **{level.value: ReasoningControl(level=level) for level in Level},

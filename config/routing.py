@@ -141,11 +141,6 @@ class When(Section):
         own = {name: getattr(self, name) for name in self.model_fields_set if name != "scene"}
         return When(**{**SCENES[self.scene], **own})
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it matches everything."""
-        return self.expanded == When()
-
     def contradictions(self) -> list[str]:
         """Why it can never match; [] for most."""
         when = self.expanded

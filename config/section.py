@@ -21,12 +21,6 @@ from pydantic import (
 from config.secrets import SecretSources, resolve
 
 ProtocolName = Literal["openai_chat", "openai_responses", "anthropic", "gemini"]
-PROTOCOL_NAMES: Final[tuple[ProtocolName, ...]] = (
-    "openai_chat",
-    "openai_responses",
-    "anthropic",
-    "gemini",
-)
 _USER_INFO: Final = re.compile(r"(?<=://)[^/?#]*@")
 NAME_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$"
 

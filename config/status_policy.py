@@ -47,11 +47,6 @@ class StatusAction(StrEnum):
             StatusAction.COOL_PROVIDER,
         )
 
-    @property
-    def fails_over(self) -> bool:
-        """Whether the next candidate is tried."""
-        return self not in (StatusAction.RETRY, StatusAction.FINAL)
-
 
 class StatusRule(Section):
     """One row of the table: every given condition must hold."""

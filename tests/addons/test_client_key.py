@@ -75,9 +75,3 @@ def test_a_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> Non
     assert stat.S_IMODE((home / "token").stat().st_mode) == 0o600
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert [path.name for path in home.iterdir()] == ["token"]
-
-
-def test_matching_finds_the_name_of_a_key() -> None:
-    known = [(client_key.digest("a"), "first"), (client_key.digest("b"), "second")]
-    assert client_key.matching("b", known) == "second"
-    assert client_key.matching("c", known) is None

@@ -100,9 +100,3 @@ def test_own_rules_come_first_and_the_table_can_be_replaced() -> None:
 def test_rules_that_make_no_sense_are_refused(rule: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         StatusRule.model_validate(rule)
-
-
-def test_every_action_says_whether_it_goes_on() -> None:
-    on = {action for action in StatusAction if action.fails_over}
-    assert on == set(StatusAction) - {StatusAction.RETRY, StatusAction.FINAL}
-    assert {action for action in StatusAction if action.cools} == on - {StatusAction.FAIL_OVER}

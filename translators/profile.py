@@ -85,8 +85,8 @@ class ModelProfile:
     mid_system: MidSystem = MidSystem.KEEP
     single_system: bool = False
     """C: one system message is taken, at the start; several of a Chat client are joined (translated ones always are)."""
-    prefill: bool = True
-    """A: a final assistant message is continued instead of refused."""
+    prefill: bool = False
+    """A: a final assistant message is continued instead of refused, as models before 4.6 do."""
     # sampling and limits
     sampling: SamplingSupport = SamplingSupport.FULL
     max_temperature: float = 2.0

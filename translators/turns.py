@@ -118,6 +118,26 @@ def start_with_user(messages: tuple[ir.Message, ...], losses: Losses) -> tuple[i
     return (*leading, first, *rest)
 
 
+def with_a_turn(
+    messages: tuple[ir.Message, ...], request: ir.Request, losses: Losses
+) -> tuple[ir.Message, ...]:
+    """Add the user turn `.` to a conversation of system text alone (A, G); refuse one of nothing at all."""
+    leading, rest = split_system(messages)
+    if rest:
+        return messages
+    path = request.path_of("messages")
+    if not leading:
+        raise nothing_said(path)
+    losses.give_up(Loss.VALUE, path, "a user message was added")
+    return (*leading, ir.Message(role=ir.Role.USER, parts=(ir.Text(text="."),), path=path))
+
+
+def nothing_said(path: str) -> GatewayError:
+    """The refusal of a conversation that is empty, or that only empty parts stand in."""
+    text = f"{path}: expected at least one message that says something"
+    return GatewayError(ErrorKind.INVALID_REQUEST, text, path=path)
+
+
 # ---------------------------------------------------------------------------------------- results
 
 
@@ -227,9 +247,10 @@ def pair_results(messages: tuple[ir.Message, ...], losses: Losses) -> tuple[ir.M
 
     Moves results that stand later; unique-ifies reused call ids (`_2`) together with their results; keeps the
     last payload of doubled results; a missing result is refused, or answered `(no result)` with the error
-    flag (max_compat); an orphan is refused, or becomes user text (max_compat). Calls of a trailing assistant
-    message need no result. Fills `ToolResult.name`, `.namespace` and `.kind` from the call. An assistant turn
-    that goes on after its calls becomes one message with the calls last (pitfalls RES-10).
+    flag (max_compat), at the very end of the conversation too: no provider takes a call without its result.
+    An orphan is refused, or becomes user text (max_compat). Fills `ToolResult.name`, `.namespace` and `.kind`
+    from the call. An assistant turn that goes on after its calls becomes one message with the calls last
+    (pitfalls RES-10).
     """
     pairing = _Pairing(losses)
     for message in messages:
@@ -239,8 +260,7 @@ def pair_results(messages: tuple[ir.Message, ...], losses: Losses) -> tuple[ir.M
             pairing.other(message)
     out: list[ir.Message] = []
     results: tuple[ir.ToolResult, ...] = ()
-    last = len(pairing.units) - 1
-    for place, unit in enumerate(pairing.units):
+    for unit in pairing.units:
         if isinstance(unit, ir.Message) and unit.role is ir.Role.USER:
             if results or unit.parts:
                 out.append(_with_parts(unit, (*results, *unit.parts)))
@@ -253,8 +273,9 @@ def pair_results(messages: tuple[ir.Message, ...], losses: Losses) -> tuple[ir.M
             out.append(unit)
             continue
         out.extend(_assistant_messages(unit))
-        if place < last:
-            results = tuple(_result_of(slot, losses) for slot in unit.slots)
+        results = tuple(_result_of(slot, losses) for slot in unit.slots)
+    if results:
+        out.append(_results_message(results))
     return tuple(out)
 
 
@@ -349,6 +370,11 @@ def _joined(run: list[ir.Message]) -> ir.Message:
     if len(run) == 1:
         return run[0]
     return replace(run[0], parts=tuple(part for message in run for part in message.parts))
+
+
+def continues(before: ir.Part | None, part: ir.Text) -> bool:
+    """Whether two texts are one sentence that citations cut in pieces: then nothing goes between."""
+    return isinstance(before, ir.Text) and bool(before.citations or part.citations)
 
 
 def drop_empty(messages: tuple[ir.Message, ...]) -> tuple[ir.Message, ...]:

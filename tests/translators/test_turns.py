@@ -134,8 +134,8 @@ PAIRINGS = [
     ),
     pytest.param(
         [user("q"), assistant(call("1"), call("2"))],
-        ["u: q", "a: call:1 call:2"],
-        id="calls at the very end need no result",
+        ["u: q", "a: call:1 call:2", "u: result:1=(no result)! result:2=(no result)!"],
+        id="calls at the very end are answered in words too",
     ),
     pytest.param(
         [assistant(call("1"), call("2")), user(result("2"))],
@@ -144,8 +144,8 @@ PAIRINGS = [
     ),
     pytest.param(
         [assistant(call("1")), assistant("x"), assistant("y")],
-        ["a: x y call:1"],
-        id="a trailing turn of several messages needs no result either",
+        ["a: x y call:1", "u: result:1=(no result)!"],
+        id="a trailing turn of several messages has its results behind it",
     ),
     pytest.param(
         [user(result("9", "lost"), "go")],
@@ -168,11 +168,14 @@ def test_pairing(before: list[ir.Message], after: list[str]) -> None:
 
 
 def test_a_paired_conversation_is_not_rebuilt() -> None:
-    messages = (user("q"), assistant("t", call("1")))
-    assert all(
-        new is old
-        for new, old in zip(turns.pair_results(messages, Losses()), messages, strict=True)
-    )
+    messages = (user("q"), assistant("t", call("1")), user(result("1")), assistant("u"))
+    paired = turns.pair_results(messages, Losses())
+    assert [new is old for new, old in zip(paired, messages, strict=True)] == [
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_results_learn_their_tool() -> None:
@@ -188,6 +191,7 @@ def test_results_learn_their_tool() -> None:
     ("messages", "path"),
     [
         pytest.param([assistant(call("1")), user("x")], "call 1", id="a missing result"),
+        pytest.param([user("x"), assistant(call("1"))], "call 1", id="one missing at the end"),
         pytest.param([user(result("9"))], "result 9", id="an orphan"),
     ],
 )
@@ -233,7 +237,7 @@ def test_every_call_has_its_result_in_the_next_message(messages: list[ir.Message
         assert not seen.intersection(calls)
         assert len(set(calls)) == len(calls)
         seen.update(calls)
-        if calls and place + 1 < len(paired):
+        if calls:
             following = paired[place + 1].parts
             answered = [part.call_id for part in following if isinstance(part, ir.ToolResult)]
             assert answered == calls
@@ -306,6 +310,20 @@ def test_a_conversation_that_begins_with_the_assistant() -> None:
     with pytest.raises(GatewayError):
         turns.start_with_user(messages, Losses(Mode.STRICT))
     assert turns.start_with_user((user("q"),), Losses(Mode.STRICT)) == (user("q"),)
+
+
+def test_a_conversation_of_system_text_alone_gets_a_user_turn() -> None:
+    request = ir.Request(
+        protocol="openai_chat", model="m", messages=(), paths={"messages": "input"}
+    )
+    losses = Losses()
+    assert brief(turns.with_a_turn((system("S"),), request, losses)) == ["s: S", "u: ."]
+    assert losses.degradations
+    messages = (user("q"),)
+    assert turns.with_a_turn(messages, request, Losses(Mode.STRICT)) is messages
+    with pytest.raises(GatewayError) as caught:
+        turns.with_a_turn((), request, Losses())
+    assert (caught.value.kind, caught.value.path) == (ErrorKind.INVALID_REQUEST, "input")
 
 
 def test_adjacent_messages_of_one_role_are_joined() -> None:

@@ -43,16 +43,14 @@ def render_messages(
     messages = turns.localise(request.messages, PROTOCOL, losses)
     messages = _without_foreign_reasoning(request, messages, target, losses)
     messages = _media_to_users(messages, losses)
-    messages = turns.pair_results(_with_end(messages), losses)
+    messages = turns.pair_results(messages, losses)
     messages = turns.drop_empty(_without_blanks(messages))
     messages = turns.place_system(messages, target.profile.mid_system, losses)
+    messages = turns.with_a_turn(messages, request, losses)
     system, rest = turns.split_system(messages)
     rest = turns.merge_roles(rest)
     if target.profile.mid_system is MidSystem.KEEP:
         rest = turns.merge_roles(_settled_system(rest, losses))
-    if not rest:
-        losses.give_up(Loss.VALUE, request.path_of("messages"), "a user message was added")
-        rest = (ir.Message(role=ir.Role.USER, parts=(ir.Text(text="."),)),)
     rest = turns.start_with_user(rest, losses)
     rest = _settled_end(rest, target, losses)
     writer = _Writer(target, names, losses)
@@ -147,15 +145,6 @@ def _is_blank(part: ir.Part) -> bool:
 
 def _blanked(part: ir.Part) -> ir.Part:
     return ir.Text(text="") if _is_blank(part) else part
-
-
-def _with_end(messages: tuple[ir.Message, ...]) -> tuple[ir.Message, ...]:
-    """Calls at the very end need results too: an empty user turn gives them their place."""
-    if not messages or messages[-1].role is not ir.Role.ASSISTANT:
-        return messages
-    if not any(isinstance(part, ir.ToolCall) for part in messages[-1].parts):
-        return messages
-    return (*messages, ir.Message(role=ir.Role.USER, parts=(), path=messages[-1].path))
 
 
 def _settled_system(messages: tuple[ir.Message, ...], losses: Losses) -> tuple[ir.Message, ...]:

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from translators import ir
+from translators import ir, turns
 from translators.base import Target
-from translators.errors import ErrorKind, GatewayError
 from translators.gemini import calls
 from translators.gemini.content import LEVEL_OF_DETAIL, blob, file_part, render_code
 from translators.gemini.context import PROTOCOL
@@ -49,10 +48,7 @@ class History:
             if parts:
                 contents.append({"role": _WIRE_ROLES[message.role], "parts": parts})
         if not contents:
-            path = self._request.path_of("messages")
-            raise GatewayError(
-                ErrorKind.INVALID_REQUEST, f"{path}: expected at least one message", path=path
-            )
+            raise turns.nothing_said(self._request.path_of("messages"))
         return contents
 
     # -- turns

@@ -209,7 +209,7 @@ def _arranged(
     placed = turns.place_system(
         request.messages, MidSystem.HOIST if hoist else MidSystem.USER, losses
     )
-    leading, rest = turns.split_system(placed)
+    leading, rest = turns.split_system(turns.with_a_turn(placed, request, losses))
     system = [part for message in leading for part in _system_parts(message, losses)]
     local = turns.merge_roles(turns.localise(rest, PROTOCOL, losses))
     paired = turns.pair_results(local, losses)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final
 
-from translators import freeform, ids, ir
+from translators import freeform, ids, ir, turns
 from translators.arguments import arguments_text, with_error_mark
 from translators.base import Target
 from translators.errors import ErrorKind, GatewayError, invalid
@@ -473,7 +473,7 @@ class _Turn:
         state: ir.OpaqueState | None = None
         for part in (part for message in run for part in message.parts):
             match part:
-                case ir.Text() if _continues(before, part):
+                case ir.Text() if turns.continues(before, part):
                     texts[-1] += part.text
                 case ir.Text():
                     texts.append(part.text)
@@ -493,8 +493,3 @@ class _Turn:
                     )
             before = part
         self.text = "\n\n".join(text for text in texts if text)
-
-
-def _continues(before: ir.Part | None, part: ir.Text) -> bool:
-    """Whether two texts are one sentence that citations cut in pieces: then nothing goes between."""
-    return isinstance(before, ir.Text) and bool(before.citations or part.citations)

@@ -306,7 +306,10 @@ def _render_messages(
     conversation = Conversation(
         Writer(target, losses, marks), names, bare_states=request.protocol == NAME
     )
-    return conversation.render(leading, rest)
+    written = conversation.render(leading, rest)
+    if not written:
+        raise turns.nothing_said(request.path_of("messages"))
+    return written
 
 
 def _sequential(messages: tuple[ir.Message, ...]) -> tuple[ir.Message, ...]:

@@ -94,6 +94,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
         }
     )
     _put_back(body, own_fields)
+    if not items and not body.keys() & _ITEMS_ELSEWHERE:
+        raise turns.nothing_said(request.path_of("messages"))
     reading = Reading(
         provider=target.provider,
         model=target.model,
@@ -111,6 +113,8 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     return Rendered(body=body, reading=reading)
 
 
+_ITEMS_ELSEWHERE: Final = frozenset({"prompt", "conversation"})
+"""Fields whose items the provider itself has: `input` may then be empty."""
 _ITEM_PATH: Final = re.compile(r"input\[\d+\]\.")
 _BODY_PATH: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
 
@@ -414,7 +418,7 @@ class _InputWriter:
             if texts:
                 yield from reasoning
                 reasoning = []
-                yield _assistant_item(texts)
+                yield from _assistant_items(texts)
                 texts = []
             if isinstance(part, ir.Reasoning):
                 item = self._reasoning_item(part, in_loop=in_loop)
@@ -427,7 +431,7 @@ class _InputWriter:
                 yield item
         if texts:
             yield from reasoning
-            yield _assistant_item(texts)
+            yield from _assistant_items(texts)
         elif reasoning:
             # Refused upstream without the item that it led to (pitfalls RSN-08).
             self._losses.give_up(
@@ -554,20 +558,28 @@ def _item(role: str, content: list[JsonObject]) -> JsonObject:
     return {"type": "message", "role": role, "content": content}
 
 
-def _assistant_item(texts: list[ir.Text | ir.Refusal]) -> JsonObject:
-    phase = next((part.phase for part in texts if isinstance(part, ir.Text)), None)
-    item: JsonObject = {"type": "message", "role": "assistant"}
-    if len(texts) == 1 and isinstance(texts[0], ir.Text):
-        item["content"] = texts[0].text
-    else:
-        item["content"] = [
-            {"type": "refusal", "refusal": part.text}
-            if isinstance(part, ir.Refusal)
-            else {"type": "output_text", "text": part.text, "annotations": []}
-            for part in texts
-        ]
-    if phase is not None:
-        item["phase"] = phase
+def _assistant_items(said: list[ir.Text | ir.Refusal]) -> Iterator[JsonObject]:
+    """An item for each text: only a plain string needs no item id, which stays behind."""
+    texts: list[ir.Text] = []
+    for part in said:
+        if texts and not (isinstance(part, ir.Text) and turns.continues(texts[-1], part)):
+            yield _text_item(texts)
+            texts = []
+        if isinstance(part, ir.Text):
+            texts.append(part)
+        else:
+            refusal = {"type": "refusal", "refusal": part.text}
+            yield {"type": "message", "role": "assistant", "content": [refusal]}
+    if texts:
+        yield _text_item(texts)
+
+
+def _text_item(texts: list[ir.Text]) -> JsonObject:
+    """One text, in as many pieces as citations cut it into."""
+    content = "".join(text.text for text in texts)
+    item: JsonObject = {"type": "message", "role": "assistant", "content": content}
+    if texts[0].phase is not None:
+        item["phase"] = texts[0].phase
     return item
 
 

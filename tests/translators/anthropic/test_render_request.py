@@ -173,7 +173,7 @@ def test_system_text_alone_gets_a_user_message():
 
 
 def test_a_begun_answer_is_continued_without_trailing_space():
-    body = rendered_body(ask(user("a"), assistant("b \n")))
+    body = rendered_body(ask(user("a"), assistant("b \n")), prefill=True)
     assert body["messages"][-1] == {"role": "assistant", "content": [{"type": "text", "text": "b"}]}
 
 

@@ -89,6 +89,25 @@ POLICY: Final[Mapping[ErrorKind, KindPolicy]] = {
 }
 
 
+PERMANENT: Final = frozenset(
+    {
+        ErrorKind.INVALID_REQUEST,
+        ErrorKind.UNTRANSLATABLE,
+        ErrorKind.CONTEXT_TOO_LONG,
+        ErrorKind.CONTENT_POLICY,
+        ErrorKind.AUTHENTICATION,
+        ErrorKind.PERMISSION,
+        ErrorKind.NOT_FOUND,
+        ErrorKind.METHOD_NOT_ALLOWED,
+        ErrorKind.TOO_LARGE,
+        ErrorKind.UNPROCESSABLE,
+        ErrorKind.BILLING,
+        ErrorKind.UPSTREAM_REJECTED,
+        ErrorKind.MISCONFIGURED,
+    }
+)
+"""Kinds that the same request meets again: clients are told not to retry (pitfalls ERR-17)."""
+
 STATE_REFUSED: Final = "invalid_encrypted_content"
 """The code of a provider that cannot read reasoning state: another account's, or one whose keys have changed."""
 
@@ -100,7 +119,8 @@ class GatewayError(Exception):
     (`messages[2].content[0].type`) or None. `code` is a protocol-neutral detail such as
     `model_not_found`. `retry_after_s` is seconds, None when unknown. `provider` and
     `upstream_status` are for operators only. `status` overrides the HTTP status of the kind, for the few
-    cases that HTTP has a better word for (415). `once_more` = the model failed, not the provider: the same
+    cases that HTTP has a better word for (415). `should_retry` is the provider's own verdict on asking again,
+    None = it gave none. `once_more` = the model failed, not the provider: the same
     call is worth making once more, and nothing rests.
     """
 
@@ -115,6 +135,7 @@ class GatewayError(Exception):
         provider: str | None = None,
         upstream_status: int | None = None,
         status: int | None = None,
+        should_retry: bool | None = None,
         once_more: bool = False,
     ) -> None:
         super().__init__(message)
@@ -126,12 +147,18 @@ class GatewayError(Exception):
         self.provider = provider
         self.upstream_status = upstream_status
         self.status = status
+        self.should_retry = should_retry
         self.once_more = once_more
 
     @property
     def retryable(self) -> bool:
         """Whether another candidate, key or moment may succeed."""
         return POLICY[self.kind].retryable
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the same request meets this again, however often it is sent: the gateway has tried the rest."""
+        return self.kind in PERMANENT
 
     def __repr__(self) -> str:
         return f"GatewayError({self.kind.value}: {self.message!r}, path={self.path!r})"

@@ -228,4 +228,5 @@ def _known_at_start(usage: ir.Usage) -> ir.Usage:
         cache_write_longest_tokens=usage.cache_write_longest_tokens,
         input_audio_tokens=usage.input_audio_tokens,
         input_image_tokens=usage.input_image_tokens,
+        input_text_tokens=usage.input_text_tokens,
     )

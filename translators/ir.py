@@ -182,7 +182,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A picture. `detail`: `low`, `high`, `original`, None = automatic."""
+    """A picture. `detail`: `low`, `medium` (G alone has it), `high`, `original`, None = automatic."""
 
     source: Source
     detail: str | None = None
@@ -192,12 +192,16 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A PDF or text document. `title` is A `title`, C and R `filename`, G `displayName`."""
+    """A PDF or text document. `title` is A `title`, C and R `filename`, G `displayName`.
+
+    `detail` as of an Image (R, G): how closely its pages are looked at.
+    """
 
     source: Source
     title: str | None = None
     context: str | None = None
     cite: bool = False
+    detail: str | None = None
     cache: CacheMark | None = None
     path: str = field(default="", compare=False)
 
@@ -677,6 +681,8 @@ class Usage:
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
     input_image_tokens: int | None = None
+    input_text_tokens: int | None = None
+    output_text_tokens: int | None = None
     web_searches: int | None = None
     """Hosted searches made: a count, not tokens."""
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from translators.errors import ErrorKind, ErrorReply, GatewayError
 from translators.errortext import clean, find_message, is_context_overflow, message_of, read_body
-from translators.retry import header_delay, retry_headers, retry_info, spoken_delay
+from translators.retry import header_delay, retry_headers, retry_info, spoken_delay, verdict
 from translators.wire import Json, JsonObject
 
 
@@ -248,6 +248,7 @@ def _error(status: int, message: str, about: _Body, headers: Mapping[str, str]) 
         code=about.code,
         retry_after_s=delay,
         upstream_status=status or None,
+        should_retry=verdict(headers),
     )
 
 
@@ -298,9 +299,12 @@ def error_object(error: GatewayError) -> JsonObject:
 def render_error(error: GatewayError, request_id: str) -> ErrorReply:
     """The HTTP answer: `retry-after` when a delay is known, `x-should-retry` always."""
     word = WORDS[error.kind]
+    again = error.should_retry
+    if again is None:
+        again = error.retryable and not error.permanent
     headers = {
         "x-request-id": request_id,
-        "x-should-retry": "true" if error.retryable else "false",
+        "x-should-retry": "true" if again else "false",
         **retry_headers(error.retry_after_s),
     }
     return ErrorReply(status=word.status, body={"error": error_object(error)}, headers=headers)

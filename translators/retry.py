@@ -139,6 +139,11 @@ def _unit_letter(match: re.Match[str]) -> str:
     return "ms" if word.startswith("milli") else word[0]
 
 
+def verdict(headers: Mapping[str, str]) -> bool | None:
+    """What `x-should-retry` says (C, R, A), None when it says nothing."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
+
+
 def retry_headers(retry_after_s: float | None) -> dict[str, str]:
     """The headers that tell a client: whole seconds, rounded up; {} when the delay is not known."""
     if retry_after_s is None:

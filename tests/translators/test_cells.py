@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
-from tests.support.pitfalls import A, C, G, R, answer, cross
+from tests.support.pitfalls import PNG, SEAL, A, C, G, R, answer, cross, hub_answer, parse
+from translators import PROTOCOLS
+from translators.base import Writing
 from translators.errors import GatewayError
-from translators.ir import HostedKind
-from translators.losses import Mode
+from translators.fold import unfold
+from translators.ir import FinishReason, HostedKind, Response, Text, Usage
+from translators.losses import Losses, Mode, Side
+from translators.wire import dumps
 
 HI: Final[dict[str, dict[str, Any]]] = {
     C: {"messages": [{"role": "user", "content": "Hi"}]},
@@ -232,3 +238,195 @@ def test_a_place_in_a_document_is_the_end_of_its_text_among_responses() -> None:
     (noted,) = body["output"][0]["content"][0]["annotations"]
     assert (noted["filename"], noted["index"]) == ("D", 9)
     assert losses.degradations
+
+
+PDF: Final = ("application/pdf", base64.b64encode(b"%PDF-1.4 x").decode())
+PDF_URL: Final = f"data:{PDF[0]};base64,{PDF[1]}"
+MEDIUM: Final = {"level": "MEDIA_RESOLUTION_MEDIUM"}
+
+
+def looked_at(media_type: str, data: str, level: str) -> dict[str, Any]:
+    """A Gemini turn with one medium of a chosen resolution."""
+    blob = {"inlineData": {"mimeType": media_type, "data": data}}
+    resolution = {"level": f"MEDIA_RESOLUTION_{level}"}
+    return {"contents": [{"role": "user", "parts": [{**blob, "mediaResolution": resolution}]}]}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "more", "wanted"),
+    [
+        pytest.param(A, looked_at("image/png", PNG, "MEDIUM"), "x!!", id="a medium picture to A"),
+        pytest.param(C, looked_at("image/png", PNG, "MEDIUM"), "x!!", id="a medium picture to C"),
+        pytest.param(R, looked_at("image/png", PNG, "MEDIUM"), "x!!", id="a medium picture to R"),
+        pytest.param(R, looked_at("image/png", PNG, "HIGH"), "...", id="a high picture to R"),
+        pytest.param(A, looked_at(*PDF, "HIGH"), "x!!", id="a high document to A"),
+        pytest.param(C, looked_at(*PDF, "LOW"), "x!!", id="a low document to C"),
+        pytest.param(R, looked_at(*PDF, "LOW"), "...", id="a low document to R"),
+        pytest.param(R, looked_at(*PDF, "ULTRA_HIGH"), "x!!", id="a document as it is to R"),
+    ],
+)
+def test_how_closely_media_are_looked_at(upstream: str, more: dict[str, Any], wanted: str) -> None:
+    assert fate(G, upstream, more) == wanted
+
+
+def test_the_detail_of_a_file_is_said_in_the_others_words() -> None:
+    file = {"type": "input_file", "filename": "a.pdf", "file_data": PDF_URL, "detail": "low"}
+    asked = {"input": [{"role": "user", "content": [file]}]}
+    (part,) = cross(R, G, asked).body["contents"][0]["parts"]
+    assert part["mediaResolution"] == {"level": "MEDIA_RESOLUTION_LOW"}
+    (part,) = cross(G, R, looked_at(*PDF, "HIGH")).body["input"][0]["content"]
+    assert part["detail"] == "high"
+
+
+def test_gemini_keeps_a_medium_resolution_of_its_own() -> None:
+    (part,) = cross(G, G, looked_at("image/png", PNG, "MEDIUM")).body["contents"][0]["parts"]
+    assert part["mediaResolution"] == MEDIUM
+
+
+PAUSED: Final[dict[str, Any]] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "m",
+    "content": [{"type": "text", "text": "So far"}],
+    "stop_reason": "pause_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 1, "output_tokens": 1},
+}
+
+
+@pytest.mark.parametrize("client", [C, R, G])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_pause_that_nobody_resumes_is_told(client: str, streamed: bool) -> None:
+    losses = Losses(side=Side.RESPONSE)
+    response = hub_answer(A, PAUSED)
+    if streamed:
+        encoder = PROTOCOLS[client].encoder(writing_of(client), losses)
+        said = b"".join(map(encoder.encode, unfold(response))).decode()
+    else:
+        said = dumps(
+            PROTOCOLS[client].render_response(response, writing_of(client), losses)
+        ).decode()
+    words = {C: '"length"', R: '"max_output_tokens"', G: '"MAX_TOKENS"'}
+    assert words[client] in said
+    assert len(losses.degradations) == 1
+
+
+def writing_of(client: str) -> Writing:
+    """How to write an answer to a greeting."""
+    raw = {"model": "m", **HI[client]}
+    return Writing(request=parse(client, HI[client]), model="shown", now_s=1, raw=raw, seal=SEAL)
+
+
+def test_ref_03_why_a_prompt_was_blocked_is_not_kept_from_anybody() -> None:
+    """Section 14 leaves C and R an empty answer; their one field for the reason is the refusal (REF-03)."""
+    blocked = {
+        "responseId": "r",
+        "promptFeedback": {"blockReason": "PROHIBITED_CONTENT", "blockReasonMessage": "No."},
+        "usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3},
+    }
+    why = "the prompt was blocked (PROHIBITED_CONTENT): No."
+    body, _ = answer(G, C, blocked)
+    (choice,) = body["choices"]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("content_filter", None)
+    assert choice["message"]["refusal"] == why
+    body, _ = answer(G, R, blocked)
+    assert body["incomplete_details"] == {"reason": "content_filter"}
+    assert body["output"][0]["content"] == [{"type": "refusal", "refusal": why}]
+    body, _ = answer(G, A, blocked)
+    assert (body["stop_reason"], body["content"]) == ("refusal", [])
+    assert body["stop_details"]["explanation"] == why
+
+
+COUNTS: Final = Usage(
+    input_tokens=1200,
+    cache_read_tokens=1024,
+    cache_write_tokens=128,
+    output_tokens=90,
+    reasoning_tokens=64,
+)
+SPELLED: Final[dict[str, dict[str, Any]]] = {
+    C: {
+        "prompt_tokens": 1200,
+        "completion_tokens": 90,
+        "total_tokens": 1290,
+        "prompt_tokens_details": {"cached_tokens": 1024, "cache_write_tokens": 128},
+        "completion_tokens_details": {"reasoning_tokens": 64},
+    },
+    R: {
+        "input_tokens": 1200,
+        "output_tokens": 90,
+        "total_tokens": 1290,
+        "input_tokens_details": {"cached_tokens": 1024, "cache_write_tokens": 128},
+        "output_tokens_details": {"reasoning_tokens": 64},
+    },
+    A: {
+        "input_tokens": 48,
+        "cache_read_input_tokens": 1024,
+        "cache_creation_input_tokens": 128,
+        "output_tokens": 90,
+        "output_tokens_details": {"thinking_tokens": 64},
+    },
+    G: {
+        "promptTokenCount": 1200,
+        "cachedContentTokenCount": 1024,
+        "candidatesTokenCount": 26,
+        "thoughtsTokenCount": 64,
+        "totalTokenCount": 1290,
+    },
+}
+"""Section 15's worked example."""
+
+
+@pytest.mark.parametrize("protocol", [C, R, A, G])
+def test_the_worked_example_of_usage(protocol: str) -> None:
+    said = Response(
+        id="r",
+        model="m",
+        parts=(Text(text="x"),),
+        finish_reason=FinishReason.STOP,
+        usage=COUNTS,
+    )
+    key = "usageMetadata" if protocol == G else "usage"
+    losses = Losses(side=Side.RESPONSE)
+    body = PROTOCOLS[protocol].render_response(said, writing_of(protocol), losses)
+    assert body[key] == SPELLED[protocol]
+    written = None if protocol == G else 128  # G has no word for what went into the cache
+    assert PROTOCOLS[protocol].usage({key: SPELLED[protocol]}) == replace(
+        COUNTS, cache_write_tokens=written
+    )
+
+
+def test_tokens_by_modality_between_chat_and_gemini() -> None:
+    by_kind = Usage(
+        input_tokens=12,
+        output_tokens=9,
+        input_audio_tokens=3,
+        input_image_tokens=4,
+        input_text_tokens=5,
+        output_audio_tokens=2,
+        output_text_tokens=7,
+    )
+    for protocol in (C, G):
+        said = Response(
+            id="r",
+            model="m",
+            parts=(Text(text="x"),),
+            finish_reason=FinishReason.STOP,
+            usage=by_kind,
+        )
+        losses = Losses(side=Side.RESPONSE)
+        body = PROTOCOLS[protocol].render_response(said, writing_of(protocol), losses)
+        assert PROTOCOLS[protocol].usage(body) == by_kind
+
+
+@pytest.mark.parametrize("upstream", [C, R, A])
+@pytest.mark.parametrize("client", [C, R, A])
+@pytest.mark.parametrize("word", ["true", "false"])
+def test_a_providers_verdict_on_asking_again_reaches_the_client(
+    upstream: str, client: str, word: str
+) -> None:
+    for status in (400, 429, 500):
+        error = PROTOCOLS[upstream].parse_error(status, {"x-should-retry": word}, b"{}")
+        reply = PROTOCOLS[client].render_error(error, "req_1")
+        assert reply.headers["x-should-retry"] == word

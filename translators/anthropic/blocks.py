@@ -309,6 +309,8 @@ class _Writer:
                 assert_never(source)
 
     def _document(self, part: ir.Document) -> JsonObject:
+        if part.detail is not None:
+            self.losses.give_up(Loss.HINT, part.path, "the detail of a document cannot be chosen")
         if not self.target.profile.documents:
             return self._document_as_text(part)
         block: JsonObject = {"type": "document", "source": self._document_source(part)}

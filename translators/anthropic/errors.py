@@ -11,7 +11,7 @@ from typing import Final
 
 from translators.errors import ErrorKind, ErrorReply, GatewayError
 from translators.errortext import clean, is_context_overflow, message_of, read_body
-from translators.retry import header_delay, retry_headers, retry_info, spoken_delay
+from translators.retry import header_delay, retry_headers, retry_info, spoken_delay, verdict
 from translators.sse import event_frame
 from translators.wire import Json, JsonObject
 
@@ -22,6 +22,7 @@ KINDS_BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     402: ErrorKind.BILLING,
     403: ErrorKind.UPSTREAM_REJECTED,
     404: ErrorKind.NOT_FOUND,
+    405: ErrorKind.METHOD_NOT_ALLOWED,
     408: ErrorKind.TIMEOUT,
     409: ErrorKind.CONFLICT,
     413: ErrorKind.TOO_LARGE,
@@ -29,6 +30,7 @@ KINDS_BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     429: ErrorKind.RATE_LIMITED,
     499: ErrorKind.CANCELLED,
     500: ErrorKind.SERVER_ERROR,
+    501: ErrorKind.METHOD_NOT_ALLOWED,
     502: ErrorKind.SERVER_ERROR,
     503: ErrorKind.OVERLOADED,
     504: ErrorKind.TIMEOUT,
@@ -93,25 +95,6 @@ REPLIES: Final[Mapping[ErrorKind, tuple[int, str]]] = {
     ErrorKind.INTERNAL: (500, "api_error"),
 }
 
-PERMANENT: Final = frozenset(
-    {
-        ErrorKind.INVALID_REQUEST,
-        ErrorKind.UNTRANSLATABLE,
-        ErrorKind.CONTEXT_TOO_LONG,
-        ErrorKind.CONTENT_POLICY,
-        ErrorKind.AUTHENTICATION,
-        ErrorKind.PERMISSION,
-        ErrorKind.NOT_FOUND,
-        ErrorKind.METHOD_NOT_ALLOWED,
-        ErrorKind.TOO_LARGE,
-        ErrorKind.UNPROCESSABLE,
-        ErrorKind.BILLING,
-        ErrorKind.UPSTREAM_REJECTED,
-        ErrorKind.MISCONFIGURED,
-    }
-)
-"""Kinds that the same request meets again: clients are told not to retry (pitfalls ERR-17)."""
-
 TOO_LONG: Final = "prompt is too long"
 """The words by which Claude Code knows that it must compact the conversation (pitfalls ERR-06)."""
 _COUNT: Final = re.compile(r"\d[\d,]{3,}")
@@ -132,7 +115,12 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Gateway
     if delay is None and kind is ErrorKind.RATE_LIMITED:
         delay = spoken_delay(message)
     return GatewayError(
-        kind, message, code=_code(error), retry_after_s=delay, upstream_status=status
+        kind,
+        message,
+        code=_code(error),
+        retry_after_s=delay,
+        upstream_status=status,
+        should_retry=verdict(headers),
     )
 
 
@@ -183,7 +171,9 @@ def render_error(error: GatewayError, request_id: str) -> ErrorReply:
     """Write an error as an HTTP answer."""
     status, _ = REPLIES[error.kind]
     headers = {"request-id": request_id, **retry_headers(error.retry_after_s)}
-    if error.kind in PERMANENT:
+    if error.should_retry is not None:
+        headers["x-should-retry"] = "true" if error.should_retry else "false"
+    elif error.permanent:
         headers["x-should-retry"] = "false"
     return ErrorReply(status=status, body=error_body(error, request_id), headers=headers)
 

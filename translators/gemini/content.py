@@ -29,6 +29,7 @@ ROLES: Final[Mapping[str, ir.Role]] = {
 
 DETAIL_OF_LEVEL: Final[Mapping[str, str]] = {
     "MEDIA_RESOLUTION_LOW": "low",
+    "MEDIA_RESOLUTION_MEDIUM": "medium",
     "MEDIA_RESOLUTION_HIGH": "high",
     "MEDIA_RESOLUTION_ULTRA_HIGH": "original",
 }
@@ -226,7 +227,7 @@ def _media(
         case "video":
             return ir.Video(source=source, options=options, path=fields.path)
         case _:
-            return ir.Document(source=source, title=title, path=fields.path)
+            return ir.Document(source=source, title=title, detail=detail, path=fields.path)
 
 
 def _read_resolution(fields: ProtoFields) -> str | None:

@@ -184,7 +184,7 @@ class History:
             if isinstance(item, ir.Image):
                 extra.extend(self._image(self._inside_result(item)))
             elif isinstance(item, ir.Document):
-                extra.extend(self._document(item))
+                extra.extend(self._document(self._inside_result(item)))
         texts = [wire["text"] for wire in extra if "text" in wire]
         files = [wire for wire in extra if "text" not in wire]
         if files and not self._target.profile.tool_result_media:
@@ -215,14 +215,14 @@ class History:
         level = LEVEL_OF_DETAIL.get(image.detail or "")
         return [wire | {"mediaResolution": {"level": level}} if level else wire]
 
-    def _inside_result(self, image: ir.Image) -> ir.Image:
+    def _inside_result[M: (ir.Image, ir.Document)](self, item: M) -> M:
         """Media inside a function's response have no resolution of their own."""
-        if not self._target.profile.tool_result_media or image.detail not in LEVEL_OF_DETAIL:
-            return image
+        if not self._target.profile.tool_result_media or item.detail not in LEVEL_OF_DETAIL:
+            return item
         self._losses.give_up(
-            Loss.HINT, f"{image.path}.detail", "images in tool results have no resolution"
+            Loss.HINT, f"{item.path}.detail", "media in tool results have no resolution"
         )
-        return replace(image, detail=None)
+        return replace(item, detail=None)
 
     def _document(self, document: ir.Document) -> list[JsonObject]:
         if document.cite:
@@ -238,7 +238,9 @@ class History:
         if not self._target.profile.documents:
             self._losses.give_up(Loss.MEANING, document.path, "the model takes no documents")
             return parts
-        return [*parts, self._media(document.source, document.path, document.title)]
+        wire = self._media(document.source, document.path, document.title)
+        level = LEVEL_OF_DETAIL.get(document.detail or "")
+        return [*parts, wire | {"mediaResolution": {"level": level}} if level else wire]
 
     def _media(self, source: ir.Source, path: str, title: str | None = None) -> JsonObject:
         # `displayName` on blobs exists on Vertex only.

@@ -41,6 +41,8 @@ def parse_usage(raw: Json, searches: int | None = None) -> ir.Usage:
         input_audio_tokens=_modality(counts.get("promptTokensDetails"), "AUDIO"),
         output_audio_tokens=_modality(counts.get("candidatesTokensDetails"), "AUDIO"),
         input_image_tokens=_modality(counts.get("promptTokensDetails"), "IMAGE"),
+        input_text_tokens=_modality(counts.get("promptTokensDetails"), "TEXT"),
+        output_text_tokens=_modality(counts.get("candidatesTokensDetails"), "TEXT"),
         web_searches=searches,
     )
 
@@ -67,10 +69,14 @@ def render_usage(usage: ir.Usage) -> JsonObject | None:
     if thoughts is not None:
         body["thoughtsTokenCount"] = thoughts
     body["totalTokenCount"] = (usage.input_tokens or 0) + (usage.output_tokens or 0)
-    prompt = _details(AUDIO=usage.input_audio_tokens, IMAGE=usage.input_image_tokens)
+    prompt = _details(
+        TEXT=usage.input_text_tokens,
+        AUDIO=usage.input_audio_tokens,
+        IMAGE=usage.input_image_tokens,
+    )
     if prompt:
         body["promptTokensDetails"] = prompt
-    made = _details(AUDIO=usage.output_audio_tokens)
+    made = _details(TEXT=usage.output_text_tokens, AUDIO=usage.output_audio_tokens)
     if made:
         body["candidatesTokensDetails"] = made
     return body

@@ -266,6 +266,9 @@ class Writer:
         if detail == "original" and not profile.openai_extras:
             self.losses.give_up(Loss.HINT, image.path, "detail `original` was sent as `high`")
             detail = "high"
+        elif detail == "medium":
+            self.losses.give_up(Loss.HINT, image.path, "a medium detail was left to the provider")
+            detail = None
         if detail is not None:
             wire["detail"] = detail
         return self._mark({"type": "image_url", "image_url": wire}, image)
@@ -274,6 +277,10 @@ class Writer:
         profile, source = self.target.profile, document.source
         if document.cite:
             self.losses.give_up(Loss.MEANING, document.path, "citations were not asked for")
+        if document.detail is not None:
+            self.losses.give_up(
+                Loss.HINT, document.path, "the detail of a document cannot be chosen"
+            )
         before = [_text(document.context)] if document.context else []
         match source:
             case ir.PlainText():

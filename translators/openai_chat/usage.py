@@ -36,6 +36,8 @@ _SPELLINGS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "input_audio_tokens": (("prompt_tokens_details", "audio_tokens"),),
     "output_audio_tokens": (("completion_tokens_details", "audio_tokens"),),
     "input_image_tokens": (("prompt_tokens_details", "image_tokens"),),
+    "input_text_tokens": (("prompt_tokens_details", "text_tokens"),),
+    "output_text_tokens": (("completion_tokens_details", "text_tokens"),),
     "web_searches": (("server_tool_use", "web_search_requests"),),
 }
 """Where servers put each count, the documented place first (pitfalls USE-10)."""
@@ -104,12 +106,15 @@ def render_usage(usage: ir.Usage) -> JsonObject | None:
         cached_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
         audio_tokens=usage.input_audio_tokens,
+        text_tokens=usage.input_text_tokens,
         image_tokens=usage.input_image_tokens,
     )
     if details:
         wire["prompt_tokens_details"] = details
     details = _known(
-        reasoning_tokens=usage.reasoning_tokens, audio_tokens=usage.output_audio_tokens
+        reasoning_tokens=usage.reasoning_tokens,
+        audio_tokens=usage.output_audio_tokens,
+        text_tokens=usage.output_text_tokens,
     )
     if details:
         wire["completion_tokens_details"] = details

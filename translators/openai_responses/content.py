@@ -23,6 +23,8 @@ _FILE_PROTOCOLS: Final = frozenset({PROTOCOL, "openai_chat"})
 
 _DETAILS: Final = {"low": "low", "high": "high", "original": "original"}
 """`input_image.detail` -> hub; `auto` and unknown words mean automatic."""
+_FILE_DETAILS: Final = {"low": "low", "high": "high"}
+"""`input_file.detail`, both ways."""
 
 _CACHE_TTL: Final = {"5m": "30m", "1h": "30m", "30m": "30m", "12h": "12h"}
 _TEXT_TYPES: Final = frozenset({"input_text", "output_text", "text", "summary_text"})
@@ -132,9 +134,10 @@ def _parse_file(part: Fields) -> ir.Part:
             f"{part.path}: a file needs `file_data`, `file_url` or `file_id`",
             path=part.path,
         )
+    detail, mark = _DETAILS.get(part.optional_text("detail", "")), _cache_mark(part)
     if isinstance(source, ir.Inline) and source.media_type.startswith("image/"):
-        return ir.Image(source=source, cache=_cache_mark(part), path=part.path)
-    return ir.Document(source=source, title=title, cache=_cache_mark(part), path=part.path)
+        return ir.Image(source=source, detail=detail, cache=mark, path=part.path)
+    return ir.Document(source=source, title=title, detail=detail, cache=mark, path=part.path)
 
 
 def _file_bytes(data: str, path: str) -> ir.Inline:
@@ -319,8 +322,15 @@ class PartWriter:
                 wire["file_id"] = self._file_id(source, part.path)
             case ir.PlainText():
                 raise self._losses.refusal(part.path, "an image cannot be given as text")
-        wire["detail"] = part.detail or "auto"
+        wire["detail"] = self._detail(part) or "auto"
         return [self._marked(wire, part.cache)]
+
+    def _detail(self, part: ir.Image | ir.Document) -> str | None:
+        """The word of how closely a picture or the pages of a document are looked at; None = automatic."""
+        known = _DETAILS if isinstance(part, ir.Image) else _FILE_DETAILS
+        if part.detail is not None and part.detail not in known:
+            self._losses.give_up(Loss.HINT, part.path, f"{part.detail} detail cannot be asked for")
+        return known.get(part.detail or "")
 
     def _check_url(self, source: ir.Url, path: str) -> None:
         if not self._profile.image_urls or not source.url.startswith(("https://", "http://")):
@@ -356,4 +366,6 @@ class PartWriter:
                 wire["file_url"] = source.url
             case ir.FileId() as source:
                 wire["file_id"] = self._file_id(source, part.path)
+        if detail := self._detail(part):
+            wire["detail"] = detail
         return [*before, self._marked(wire, part.cache)]

@@ -30,7 +30,7 @@ from translators.openai_responses.output import (
     with_state,
     without_bytes,
 )
-from translators.openai_responses.response import INCOMPLETE_REASONS, explains
+from translators.openai_responses.response import explains, incomplete_reason
 from translators.openai_responses.snapshot import Snapshots
 from translators.sse import escape_separators, event_frame
 from translators.wire import Json, JsonObject, dumps
@@ -177,7 +177,7 @@ class Encoder:
         )
 
     def _finish(self, event: ir.Finish) -> bytes:
-        incomplete = INCOMPLETE_REASONS[event.reason]
+        incomplete = incomplete_reason(event.reason, self._losses)
         status = INCOMPLETE if incomplete else COMPLETED
         frames = b""
         if event.explanation and explains(event.reason) and not self._said:

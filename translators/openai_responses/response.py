@@ -47,6 +47,13 @@ INCOMPLETE_REASONS: Final[Mapping[ir.FinishReason, str | None]] = {
 """Why an answer is `incomplete`; None = it is `completed`."""
 
 
+def incomplete_reason(reason: ir.FinishReason, losses: Losses) -> str | None:
+    """Why the answer is `incomplete`, None for a completed one; a pause has no word of its own here."""
+    if reason is ir.FinishReason.PAUSE:
+        losses.warn("response.incomplete_details", "a paused turn was not continued")
+    return INCOMPLETE_REASONS[reason]
+
+
 def finish_reason(
     response: JsonObject, losses: Losses, *, calls: bool, refused: bool
 ) -> ir.FinishReason:
@@ -133,7 +140,7 @@ def render_response(response: ir.Response, writing: Writing, losses: Losses) -> 
     if response.alternatives:
         losses.warn("response.alternatives", "only the first of several answers was kept")
     snapshots = Snapshots(writing, response.id, response.created_s, response.service_tier)
-    incomplete = INCOMPLETE_REASONS[response.finish_reason]
+    incomplete = incomplete_reason(response.finish_reason, losses)
     writer = ItemWriter(snapshots.id, writing, losses)
     parts = with_explanation(response.parts, response.finish_reason, response.explanation)
     output = writer.items(parts, INCOMPLETE if incomplete else COMPLETED)

@@ -8,8 +8,8 @@ import pytest
 
 from tests.translators.anthropic.support import EXAMPLES
 from translators.anthropic import TRANSLATOR
-from translators.anthropic.errors import PERMANENT, REPLIES
-from translators.errors import ErrorKind, GatewayError
+from translators.anthropic.errors import REPLIES
+from translators.errors import PERMANENT, ErrorKind, GatewayError
 
 
 def parse(status, body=b"", headers=None):

@@ -186,4 +186,5 @@ def test_err_17_permanent_means_do_not_retry(client: str) -> None:
         return headers.get("x-should-retry")
 
     assert verdict(ErrorKind.INVALID_REQUEST) == verdict(ErrorKind.UNTRANSLATABLE) == "false"
+    assert verdict(ErrorKind.BILLING) == verdict(ErrorKind.UPSTREAM_REJECTED) == "false"
     assert verdict(ErrorKind.OVERLOADED) != "false"

@@ -30,7 +30,7 @@ from translators.schema_nodes import (
     types,
     value_fits,
 )
-from translators.schema_table import COLUMN, FORMATS, RULES, Dialect, Rule
+from translators.schema_table import COLUMN, FORMATS, OPENAPI, RULES, Dialect, Rule
 from translators.wire import Json, JsonObject, dump_text, dumps, loads
 
 MAX_REMEMBERED: Final = 1024
@@ -81,7 +81,8 @@ class _Converter:
         self.dialect = dialect
         self.lost: list[tuple[Loss, str]] = []
         self.column = COLUMN[dialect]
-        self.is_openapi = dialect is Dialect.GEMINI_OPENAPI
+        self.is_openapi = dialect in OPENAPI
+        self.keeps_extra = dialect in (Dialect.GEMINI_JSON, Dialect.GEMINI_VERTEX)
         self.is_closed = dialect in (Dialect.OPENAI_STRICT, Dialect.ANTHROPIC)
         self.definitions: JsonObject = {
             **(root.get("definitions") or {}),
@@ -343,7 +344,7 @@ class _Converter:
             out["additionalProperties"] = False
             return
         if self.is_openapi:
-            if isinstance(extra, dict) and extra:
+            if isinstance(extra, dict) and extra and not self.keeps_extra:
                 self.describe("additionalProperties", extra, notes, Loss.MEANING)
             if not made:
                 out.pop("properties", None)  # an empty map is refused
@@ -360,7 +361,7 @@ class _Converter:
             self.lose(Loss.VALUE, "`additionalProperties: true` became false")
 
     def extra(self, node: JsonObject, out: JsonObject, notes: JsonObject, depth: int) -> None:
-        if self.dialect is Dialect.GEMINI_JSON:
+        if self.keeps_extra:
             value = node["additionalProperties"]
             out["additionalProperties"] = (
                 self.node(value, depth + 1) if isinstance(value, dict) else value
@@ -529,7 +530,7 @@ _KEPT: Final = tuple(
         for key, row in RULES.items()
         if row[column] is Rule.KEEP and key not in _STEPS and key != "examples"
     )
-    for column in sorted(COLUMN.values())
+    for column in sorted(set(COLUMN.values()))
 )
 """Per dialect, the keywords that stay as they are; most of a schema is made of them."""
 

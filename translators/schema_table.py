@@ -14,6 +14,11 @@ class Dialect(StrEnum):
     ANTHROPIC = "anthropic"
     GEMINI_JSON = "gemini_json"
     GEMINI_OPENAPI = "gemini_openapi"
+    GEMINI_VERTEX = "gemini_vertex"
+    """The same on Google Cloud, where it has `additionalProperties` too."""
+
+
+OPENAPI: Final = frozenset({Dialect.GEMINI_OPENAPI, Dialect.GEMINI_VERTEX})
 
 
 # ---------------------------------------------------------------------------------------- the table
@@ -89,8 +94,17 @@ RULES: Final[Mapping[str, tuple[Rule, Rule, Rule, Rule]]] = {
 }  # fmt: skip
 """Keywords that are no structure; one that is not listed here at all is DESCRIBEd."""
 
-COLUMN: Final[Mapping[Dialect, int]] = {dialect: place for place, dialect in enumerate(Dialect)}
+COLUMN: Final[Mapping[Dialect, int]] = {
+    Dialect.OPENAI_STRICT: 0,
+    Dialect.ANTHROPIC: 1,
+    Dialect.GEMINI_JSON: 2,
+    Dialect.GEMINI_OPENAPI: 3,
+    Dialect.GEMINI_VERTEX: 3,
+}
 
+_OPENAPI_FORMATS: Final = frozenset(
+    {"enum", "date-time", "date", "time", "duration", "int32", "int64", "float", "double"}
+)
 _JSON_FORMATS: Final = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
 )
@@ -98,8 +112,7 @@ FORMATS: Final[Mapping[Dialect, frozenset[str] | None]] = {
     Dialect.OPENAI_STRICT: _JSON_FORMATS,
     Dialect.ANTHROPIC: _JSON_FORMATS | {"uri"},
     Dialect.GEMINI_JSON: None,
-    Dialect.GEMINI_OPENAPI: frozenset(
-        {"enum", "date-time", "date", "time", "duration", "int32", "int64", "float", "double"}
-    ),
+    Dialect.GEMINI_OPENAPI: _OPENAPI_FORMATS,
+    Dialect.GEMINI_VERTEX: _OPENAPI_FORMATS,
 }
 """Values of `format` that are kept; None = all."""

@@ -23,7 +23,7 @@ from translators.schema import (
     wrap_root,
 )
 
-O, A, GJ, GS = Dialect  # noqa: E741 - the letters of the rules
+O, A, GJ, GS, GV = Dialect  # noqa: E741 - the letters of the rules
 EMPTY = {"type": "object", "properties": {}}
 
 

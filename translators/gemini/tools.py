@@ -233,7 +233,9 @@ def render_schema(
     if openapi or given is None:
         return "responseSchema", given
     if target.profile.openapi_schemas:
-        return "responseSchema", schema.convert(given, Dialect.GEMINI_OPENAPI, path, losses)
+        vertex = target.profile.vertex
+        dialect = Dialect.GEMINI_VERTEX if vertex else Dialect.GEMINI_OPENAPI
+        return "responseSchema", schema.convert(given, dialect, path, losses)
     return "responseJsonSchema", schema.convert(given, Dialect.GEMINI_JSON, path, losses)
 
 

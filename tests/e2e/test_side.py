@@ -232,7 +232,7 @@ def test_what_is_not_stored_is_not_found(
     client: openai.OpenAI, fake: FakeProvider, upstream: str
 ) -> None:
     model = f"{upstream}/m"
-    kept_out = client.responses.create(model=model, input="Hi", store=False)
+    kept_out = client.responses.create(model=model, input="Keep nothing of this.", store=False)
     assert kept_out.store is False
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(kept_out.id)

@@ -6,7 +6,6 @@ nothing that was forwarded for somebody else or sent by a web page.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +18,7 @@ from mitmproxy import ctx, http
 from addons.admission import refuse
 from addons.answers import json_response
 from addons.budgets import Ledger
+from addons.client_key import digest
 from addons.endpoints import Page
 from addons.exchange import Exchange, Exchanges
 from addons.gate import Places
@@ -91,8 +91,7 @@ class Admin:
         if settings.key is None:
             check_local(address, exchange.headers)
             return
-        given = hashlib.sha256((exchange.admin_key or "").encode()).digest()
-        if secrets.compare_digest(given, settings.key.digest):
+        if secrets.compare_digest(digest(exchange.admin_key or ""), settings.key.digest):
             self._failures.pop(address, None)
             return
         self._failures[address] = (failures + 1, self._clock())

@@ -11,7 +11,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, unquote_plus
 
 from mitmproxy import http
 
@@ -89,10 +89,12 @@ def remove_key(request: http.Request) -> None:
     kept_fields = tuple(pair for pair in fields if pair[0].lower() not in _REMOVED)
     if len(kept_fields) < len(fields):
         request.headers.fields = kept_fields
-    path, question, query = request.path.partition("?")
-    if question and "key=" in query:
-        kept = [(name, value) for name, value in _query(request.path) if name != "key"]
-        request.path = f"{path}?{urlencode(kept, quote_via=quote)}" if kept else path
+    path, _question, query = request.path.partition("?")
+    if query:
+        pairs = query.split("&")
+        others = [pair for pair in pairs if unquote_plus(pair.partition("=")[0]) != "key"]
+        if len(others) < len(pairs):
+            request.path = f"{path}?{'&'.join(others)}" if others else path
 
 
 def _query(path: str) -> list[tuple[str, str]]:

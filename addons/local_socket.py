@@ -164,8 +164,8 @@ def accept(
     if headers.get("sec-websocket-version", "").encode() != WEBSOCKET_VERSION:
         raise ValueError("Sec-WebSocket-Version must be 13")
     key = headers.get("sec-websocket-key", "")
-    if not key:
-        raise ValueError("Sec-WebSocket-Key is missing")
+    if not key or not key.isascii():
+        raise ValueError("Sec-WebSocket-Key is missing or not in ASCII")
     deflate = PerMessageDeflate()
     offers = split_comma_header(headers.get("sec-websocket-extensions", "").encode("latin-1"))
     agreed = server_extensions_handshake(offers, [deflate])

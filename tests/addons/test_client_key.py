@@ -14,7 +14,7 @@ from translators.errors import ErrorKind, GatewayError
 
 def request(path: str = "/v1/messages", **headers: str) -> http.Request:
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    made = http.Request.make("POST", "http://gate" + path, b"{}", http.Headers(pairs))
+    made = http.Request.make("POST", "http://gate/", b"{}", http.Headers(pairs))
     made.path = path
     return made
 
@@ -65,6 +65,25 @@ def test_hdr_07_every_credential_is_removed_and_the_rest_of_the_query_stays() ->
     client_key.remove_key(sent)
     assert sent.path == "/v1beta/m?alt=sse&x=%2F"
     assert dict(sent.headers) == {"accept": "*/*", "content-length": "2"}
+
+
+@pytest.mark.parametrize(
+    ("query", "rest"),
+    [
+        pytest.param("key=SECRET", "", id="alone"),
+        pytest.param("k%65y=SECRET&a=1", "?a=1", id="an escaped name, which is read as well"),
+        pytest.param(
+            "a=b%20c+d&key=SECRET&key=SECRET", "?a=b%20c+d", id="twice, the rest as it was"
+        ),
+        pytest.param("alt=\udcff&key=SECRET", "?alt=\udcff", id="beside bytes that are no text"),
+        pytest.param("monkey=1", "?monkey=1", id="another name"),
+    ],
+)
+def test_no_form_of_the_query_parameter_stays(query: str, rest: str) -> None:
+    sent = request(f"/v1beta/m?{query}")
+    assert client_key.presented_key(sent) == ("SECRET" if "SECRET" in query else None)
+    client_key.remove_key(sent)
+    assert sent.path == f"/v1beta/m{rest}"
 
 
 def test_a_token_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:

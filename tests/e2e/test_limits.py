@@ -115,7 +115,9 @@ def test_wrong_admin_keys_ban_an_address_also_after_a_restart(
         return code, headers
 
     with gateway(fake, tmp_path, **admin) as gate:
-        found = [status(gate, key)[0] for key in ("wrong", "right", "wrong", "wrong", "right")]
+        found = [
+            status(gate, key)[0] for key in ("wr\xf6ng", "right", "wr\xf6ng", "wrong", "right")
+        ]
         assert found == [401, 200, 401, 401, 429]
     with gateway(fake, tmp_path, **admin) as gate:
         code, headers = status(gate, "right")

@@ -17,7 +17,16 @@ from pydantic import ValidationError
 
 from config.checks import Written, WrittenConfig, check
 from config.models import Config
-from config.problems import ConfigError, KeyPath, Mark, Problem, show_path, show_value
+from config.problems import (
+    ConfigError,
+    KeyPath,
+    Mark,
+    Problem,
+    mark_of,
+    show_path,
+    show_value,
+    walk,
+)
 from config.reports import explain
 from config.secrets import SecretSources
 from config.yamltree import parse_scalar, read_yaml
@@ -212,10 +221,10 @@ def _validate(layer: Layer, sources: SecretSources) -> Config:
             value = _set_aside(value, [item["loc"] for item in error.errors()], positions)
     if config is not None:
         for issue in check(config, _written(layer.value, positions)):
-            path = _existing(layer.value, issue.path)
+            path, _value = walk(layer.value, issue.path)
             problems.append(
                 Problem(
-                    mark=_mark(layer.marks, path),
+                    mark=mark_of(layer.marks, path),
                     path=show_path(path),
                     found=issue.found,
                     expected=issue.expected,
@@ -229,27 +238,6 @@ def _validate(layer: Layer, sources: SecretSources) -> Config:
 
 def _place(problem: Problem) -> tuple[str, int, str]:
     return problem.mark.source, problem.mark.line or 0, problem.path
-
-
-def _mark(marks: Mapping[KeyPath, Mark], path: KeyPath) -> Mark:
-    for length in range(len(path), -1, -1):
-        if path[:length] in marks:
-            return marks[path[:length]]
-    return Mark("configuration")
-
-
-def _existing(value: Any, path: KeyPath) -> KeyPath:
-    """The path as the file has it: steps that only the normalised form has are left out."""
-    found: list[str | int] = []
-    for step in path:
-        if isinstance(value, dict) and step in value:
-            value = value[str(step)]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            continue
-        found.append(step)
-    return tuple(found)
 
 
 def _set_aside(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,6 +46,31 @@ class Problem:
         place = f"{self.mark}: {self.path}" if self.path else str(self.mark)
         text = f"{place}: found {self.found}, expected {self.expected}"
         return f"{text} ({self.hint})" if self.hint else text
+
+
+def mark_of(marks: Mapping[KeyPath, Mark], path: KeyPath) -> Mark:
+    """Where a key path stands, or the nearest thing around it that has a place."""
+    for length in range(len(path), -1, -1):
+        if path[:length] in marks:
+            return marks[path[:length]]
+    return Mark("configuration")
+
+
+def walk(value: Any, path: KeyPath) -> tuple[KeyPath, Any]:
+    """A key path as the file has it, and what stands there.
+
+    Steps that only the normalised form has (a union's tag, the list that one text stands for) are left out.
+    """
+    found: list[str | int] = []
+    for step in path:
+        if isinstance(value, dict) and step in value:
+            value = value[str(step)]
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            continue
+        found.append(step)
+    return tuple(found), value
 
 
 class ConfigError(Exception):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from config.checks import did_you_mean
 from config.models import Config
-from config.problems import KeyPath, Mark, Problem, show_path, show_value
+from config.problems import KeyPath, Mark, Problem, mark_of, show_path, show_value, walk
 from config.profiles import PROFILE_FIELDS, ProfilePatch
 from config.section import Section
 
@@ -48,7 +48,7 @@ def _problem(
     marks: Mapping[KeyPath, Mark],
 ) -> Problem:
     kind = item["type"]
-    path, written = _walk(value, place)
+    path, written = walk(value, place)
     missing = kind == "missing"
     if missing:
         path = (*path, place[-1])
@@ -68,7 +68,7 @@ def _problem(
     elif kind == "value_error" and isinstance(written, dict):
         found = f"a mapping of {', '.join(written)}" if written else "an empty mapping"
     return Problem(
-        mark=_mark(marks, path), path=show_path(path), found=found, expected=expected, hint=hint
+        mark=mark_of(marks, path), path=show_path(path), found=found, expected=expected, hint=hint
     )
 
 
@@ -83,30 +83,6 @@ def _expected(item: Mapping[str, Any]) -> str:
 
 def _words(expected: str) -> list[str]:
     return expected.split("'")[1::2]
-
-
-def _walk(value: Any, place: tuple[str | int, ...]) -> tuple[KeyPath, Any]:
-    """The key path as the file has it, and what stands there.
-
-    Steps that only pydantic knows (a union's tag, the list that one text stands for) are left out.
-    """
-    path: list[str | int] = []
-    for step in place:
-        if isinstance(value, dict) and step in value:
-            value = value[str(step)]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
-            continue
-        path.append(step)
-    return tuple(path), value
-
-
-def _mark(marks: Mapping[KeyPath, Mark], path: KeyPath) -> Mark:
-    for length in range(len(path), -1, -1):
-        if path[:length] in marks:
-            return marks[path[:length]]
-    return Mark("configuration")
 
 
 def _known_keys(place: tuple[str | int, ...]) -> list[str]:

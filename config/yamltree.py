@@ -22,6 +22,26 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 _TAG: Final = "tag:yaml.org,2002:"
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_EXPECTED_FOUND: Final = re.compile(r"expected (?P<expected>.+), but (?:got|found) (?P<found>.+)")
+_BAD_START: Final = re.compile(r"found character '(?P<character>.)' that cannot start any token")
+_SYNTAX: Final = {
+    "mapping values are not allowed here": (
+        "a second `: ` in one value",
+        "quotes around a text with `: ` in it, or a key on a line of its own",
+    ),
+    r"found character '\t' that cannot start any token": ("a tab", "spaces before a key"),
+    "but found another document": ("`---` before a second document", "one document"),
+}
+"""The commonest mistakes in plain words."""
+_YAML_WORDS: Final = {
+    "?": "a key",
+    "<block end>": "keys or items of one block in one column",
+    "<block mapping start>": "a mapping that begins in another column",
+    "<block sequence start>": "a list that begins in another column",
+    "<scalar>": "a value",
+    "<stream end>": "the end of the file",
+}
+"""What PyYAML calls by the names of its tokens."""
 _SPECIAL: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
@@ -98,11 +118,16 @@ def parse_scalar(text: str) -> Any:
 
 
 def _syntax(problem: str | None) -> tuple[str, str]:
-    """PyYAML's words, `expected X, but got Y` or `found Y`, as what was found and what was expected."""
-    expected, got, found = (problem or "something unreadable").partition(", but got ")
-    if got and expected.startswith("expected "):
-        return found.strip("'"), expected.removeprefix("expected ")
-    return expected.removeprefix("found "), "valid YAML"
+    """PyYAML's words, `expected X, but found Y` or `found Y`, as what was found and what was expected."""
+    problem = problem or "something unreadable"
+    if known := _SYNTAX.get(problem):
+        return known
+    if first := _BAD_START.fullmatch(problem):
+        return f"a value that begins with `{first['character']}`", "quotes around it"
+    if two := _EXPECTED_FOUND.fullmatch(problem):
+        expected, found = two["expected"], two["found"].strip("'")
+        return _YAML_WORDS.get(found, found), _YAML_WORDS.get(expected, expected)
+    return problem.removeprefix("found "), "valid YAML"
 
 
 def _problem(source: str, line: int | None, found: str, expected: str) -> Problem:

@@ -49,8 +49,22 @@ def test_every_path_has_its_line() -> None:
     ("text", "problem"),
     [
         pytest.param("a: 1\nb: 2\na: 3", "f:3: a: found given twice (first on line 1)", id="twice"),
-        pytest.param("a: [1", "f:1: found <stream end>, expected ',' or ']'", id="an open bracket"),
-        pytest.param("a: 1\n--- \nb: 2", "f:2: found", id="two documents"),
+        pytest.param("a: [1", "f:1: found the end of the file, expected ',' or ']'", id="open"),
+        pytest.param(
+            "a: 1\n--- \nb: 2", "f:2: found `---` before a second document", id="two documents"
+        ),
+        pytest.param(
+            "a:\n  b: 1\n c: 2",
+            "f:3: found a mapping that begins in another column, expected keys or items of one",
+            id="indented by one too few",
+        ),
+        pytest.param(
+            "a: b: c", "f:1: found a second `: ` in one value, expected quotes", id="colon"
+        ),
+        pytest.param("a:\n\tb: 1", "f:2: found a tab, expected spaces", id="a tab"),
+        pytest.param(
+            "a: @b", "f:1: found a value that begins with `@`, expected quotes", id="a bad start"
+        ),
         pytest.param(
             "a: !!python/object:os.system x", "f:1: a: found `x` with tag", id="a foreign tag"
         ),

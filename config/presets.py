@@ -43,6 +43,8 @@ class Preset(ProviderFacts):
 
     title: str
     """Its name for people."""
+    description: str = ""
+    """What to know before adding it: a subscription, models that only the user can name."""
     docs: str = ""
     """Its public documentation."""
     key_env: str = ""

@@ -1,6 +1,7 @@
 """Presets: complete, valid, and enough to add a provider without Python."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,99 @@ WANTED = [
     "llama.cpp",
     "custom",
 ]
+OWN = "a server of one's own serves what its owner loads"
+LACKS: Mapping[str, tuple[frozenset[str], str]] = {
+    "azure-openai": (frozenset({"model"}), "a model is called what its user called the deployment"),
+    "azure-anthropic": (frozenset({"model"}), "a model is called what its user called the deployment"),
+    "github-copilot": (frozenset({"model"}), "which models a subscription serves depends on the account"),
+    "custom": (frozenset({"endpoint", "model"}), "anything: its user says where it is and what it serves"),
+    "vllm": (frozenset({"model"}), OWN),
+    "ollama": (frozenset({"model"}), OWN),
+    "lm-studio": (frozenset({"model"}), OWN),
+    "llama.cpp": (frozenset({"model"}), OWN),
+    "kimi-code": (frozenset({"prices"}), "a subscription at a fixed fee"),
+    "mimo-token-plan": (frozenset({"prices"}), "a subscription at a fixed fee"),
+    "openrouter": (frozenset({"prices"}), "its default picks a model for each request, at that model's price"),
+    "perplexity": (frozenset({"window"}), "the page of its one model gives no window (read 2026-11-21)"),
+}  # fmt: skip
+"""What presets do not say, and why; everything else they must say."""
+
+NATIVE: Mapping[str, Mapping[str, str]] = {
+    "anthropic": {
+        "deepseek": "https://api.deepseek.com/anthropic/v1",
+        "kimi": "https://api.moonshot.cn/anthropic/v1",
+        "moonshot": "https://api.moonshot.ai/anthropic/v1",
+        "kimi-code": "https://api.kimi.com/coding/v1",
+        "glm": "https://open.bigmodel.cn/api/anthropic/v1",
+        "zai": "https://api.z.ai/api/anthropic/v1",
+        "dashscope": "https://dashscope.aliyuncs.com/apps/anthropic/v1",
+        "qwen": "https://dashscope.aliyuncs.com/apps/anthropic/v1",
+        "dashscope-intl": "https://dashscope-intl.aliyuncs.com/apps/anthropic/v1",
+        "minimax": "https://api.minimax.io/anthropic/v1",
+        "minimax-cn": "https://api.minimax.cn/anthropic/v1",
+        "mimo": "https://api.xiaomimimo.com/anthropic/v1",
+        "mimo-token-plan": "https://token-plan-cn.xiaomimimo.com/anthropic/v1",
+        "volcengine": "https://ark.cn-beijing.volces.com/api/v3/compatible/v1",
+        "siliconflow": "https://api.siliconflow.cn/v1",
+        "stepfun": "https://api.stepfun.com/v1",
+        "modelscope": "https://api-inference.modelscope.cn/v1",
+        "sensenova": "https://token.sensenova.cn/v1",
+        "fireworks": "https://api.fireworks.ai/inference/v1",
+        "openrouter": "https://openrouter.ai/api/v1",
+        "vllm": "http://127.0.0.1:8000/v1",
+        "ollama": "http://127.0.0.1:11434/v1",
+        "lm-studio": "http://127.0.0.1:1234/v1",
+        "llama.cpp": "http://127.0.0.1:8080/v1",
+    },
+    "openai_responses": {
+        "azure-openai": "https://r.openai.azure.com/openai/v1",
+        "deepseek": "https://api.deepseek.com",
+        "kimi": "https://api.moonshot.cn/v1",
+        "moonshot": "https://api.moonshot.ai/v1",
+        "glm": "https://open.bigmodel.cn/api/v1",
+        "zai": "https://api.z.ai/api/v1",
+        "dashscope": "https://dashscope.aliyuncs.com/compatible-mode/v1",
+        "qwen": "https://dashscope.aliyuncs.com/compatible-mode/v1",
+        "dashscope-intl": "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        "minimax": "https://api.minimax.io/v1",
+        "minimax-cn": "https://api.minimax.cn/v1",
+        "volcengine": "https://ark.cn-beijing.volces.com/api/v3",
+        "stepfun": "https://api.stepfun.com/v1",
+        "xai": "https://api.x.ai/v1",
+        "groq": "https://api.groq.com/openai/v1",
+        "fireworks": "https://api.fireworks.ai/inference/v1",
+        "perplexity": "https://api.perplexity.ai/v1",
+        "openrouter": "https://openrouter.ai/api/v1",
+        "ollama": "http://127.0.0.1:11434/v1",
+        "lm-studio": "http://127.0.0.1:1234/v1",
+    },
+}
+"""Whose clients go untranslated, and where."""
+MAKERS = {"anthropic", "vertex-anthropic", "azure-anthropic", "openai", "github-copilot"}
+
+
+def entry(preset: str) -> str:
+    more = NEEDS.get(preset, "weight: 1")
+    return f"providers: {{x: {{preset: {preset}, api_key: k, {more}}}}}"
+
+
+def lacking(name: str) -> set[str]:
+    """What a preset does not say of where it is and of the model that it names."""
+    preset, config = load_presets()[name], loads(entry(name))
+    found = set() if preset.endpoints else {"endpoint"}
+    if preset.default_model is None:
+        return found | {"model"}
+    assert preset.default_model in config.provider("x").known_models
+    if config.provider("x").model_info(preset.default_model).context_window is None:
+        found.add("window")
+    prices = config.prices("x", preset.default_model)
+    if prices is None or prices.input is None or prices.output is None:
+        found.add("prices")
+    return found
 
 
 def profile(preset: str, model: str, protocol: str | None = None) -> ModelProfile:
-    more = NEEDS.get(preset, "weight: 1")
-    config = loads(f"providers: {{x: {{preset: {preset}, api_key: k, {more}}}}}")
+    config = loads(entry(preset))
     return config.resolve_profile("x", model, protocol)
 
 
@@ -70,8 +159,7 @@ def test_all_wanted_presets_are_there() -> None:
 
 @pytest.mark.parametrize("name", sorted(load_presets()))
 def test_a_preset_works_in_one_line(name: str) -> None:
-    more = NEEDS.get(name, "weight: 1")
-    config = loads(f"providers: {{x: {{preset: {name}, api_key: k, {more}}}}}")
+    config = loads(entry(name))
     found = config.provider("x")
     for endpoint in found.endpoints.values():
         assert re.fullmatch(r"https?://[^\s{}]+[^/]", endpoint.base_url)
@@ -90,12 +178,54 @@ def test_facts_have_a_source_and_a_date(name: str) -> None:
         assert info.prices is None or (info.prices.source and info.prices.date)
 
 
-def test_presets_without_a_usual_model_are_those_that_serve_what_others_choose() -> None:
-    without = {name for name, preset in load_presets().items() if preset.default_model is None}
-    assert without == {
-        "azure-anthropic", "azure-openai", "baichuan", "custom", "github-copilot", "llama.cpp", "lm-studio",
-        "modelscope", "ollama", "openrouter", "sensenova", "siliconflow", "vllm", "yi",
-    }  # fmt: skip
+@pytest.mark.parametrize("name", sorted(load_presets()))
+def test_a_preset_says_where_which_model_how_large_and_at_what_price(name: str) -> None:
+    missing, _reason = LACKS.get(name, (set(), ""))
+    assert lacking(name) == missing
+
+
+@pytest.mark.parametrize("name", sorted(load_presets()))
+def test_a_preset_that_names_no_model_tells_its_user_so(name: str) -> None:
+    preset = load_presets()[name]
+    assert preset.default_model or "name" in preset.description
+
+
+@pytest.mark.parametrize("name", sorted(load_presets()))
+def test_models_windows_and_prices_are_dated_and_plausible(name: str) -> None:
+    preset = load_presets()[name]
+    for model, info in preset.models.items():
+        assert (info.source == "") == (info.date is None), model
+        window, most = info.context_window, info.max_output_tokens
+        assert window is None or most is None or most <= window, model
+        if info.prices is not None:
+            assert info.prices.source.startswith("https://"), model
+            assert info.prices.date is not None, model
+
+
+@pytest.mark.parametrize("protocol", sorted(NATIVE))
+def test_clients_go_untranslated_wherever_a_provider_speaks_their_protocol(protocol: str) -> None:
+    found = {}
+    for name, preset in load_presets().items():
+        if protocol in preset.endpoints and name not in MAKERS:
+            found[name] = loads(entry(name)).provider("x").endpoints[protocol].base_url
+    assert found == NATIVE[protocol]
+
+
+@pytest.mark.parametrize(
+    ("preset", "model", "protocol"),
+    [
+        pytest.param("kimi", "kimi-k3", "openai_responses", id="K3 over Responses"),
+        pytest.param("kimi", "kimi-k2.6", "openai_chat", id="K2 is not served there"),
+        pytest.param("glm", "glm-5.3", "openai_responses", id="GLM 5.3 over Responses"),
+        pytest.param("zai", "glm-5.2", "openai_chat", id="5.2 is not served there"),
+        pytest.param("stepfun", "step-3.5-flash", "openai_chat", id="nor is Step 3.5"),
+    ],
+)
+def test_codex_is_translated_for_models_that_responses_does_not_serve(
+    preset: str, model: str, protocol: str
+) -> None:
+    endpoint = loads(entry(preset)).provider("x").endpoint_for("openai_responses", model)
+    assert endpoint.protocol == protocol
 
 
 @pytest.mark.parametrize("name", sorted(load_presets()))
@@ -111,7 +241,7 @@ def test_only_local_servers_are_reached_without_tls(name: str) -> None:
         pytest.param("deepseek", "deepseek-v4-pro", "anthropic", "reasoning_echo", Echo.UNKNOWN, id="PRV-01: but not on its Anthropic surface"),
         pytest.param("deepseek", "deepseek-v4-pro", None, "json_schema", False, id="OUT-07 PRV-01: DeepSeek has no JSON schema"),
         pytest.param("deepseek", "deepseek-v4-pro", None, "image_types", frozenset(), id="F40: a text-only model"),
-        pytest.param("deepseek", "deepseek-v4-pro", None, "reasoning_levels", (Level.OFF, Level.HIGH, Level.MAX), id="RSN-23: DeepSeek's levels"),
+        pytest.param("deepseek", "deepseek-v4-pro", None, "reasoning_levels", (Level.OFF, Level.LOW, Level.HIGH, Level.MAX), id="RSN-23: DeepSeek's levels"),
         pytest.param("mimo", "mimo-v2.5-pro", None, "reasoning_echo", Echo.REQUIRED, id="RSN-10: MiMo wants its reasoning back"),
         pytest.param("mimo", "mimo-v2.5-pro", None, "forced_tool_choice", False, id="F40: MiMo refuses forced tools"),
         pytest.param("groq", "x", None, "reasoning_echo", Echo.FORBIDDEN, id="RSN-10 PRV-07: Groq refuses it"),
@@ -152,6 +282,10 @@ def test_only_local_servers_are_reached_without_tls(name: str) -> None:
         pytest.param("gemini", "gemini-2.5-flash", None, "always_thinks", False, id="RSN-24: Flash can be switched off"),
         pytest.param("gemini", "gemini-2.5-flash", None, "schema_with_tools", False, id="OUT-06: no schema beside tools before 3"),
         pytest.param("gemini", "gemini-3-pro", None, "reasoning_levels", (Level.LOW, Level.HIGH), id="3 Pro's levels"),
+        pytest.param("gemini", "gemini-3.8-flash", None, "reasoning_levels", (Level.LOW, Level.MEDIUM, Level.HIGH), id="3.8 Flash refuses minimal"),
+        pytest.param("glm", "glm-5.3", None, "always_thinks", True, id="PRV-04: GLM 5.3 always thinks"),
+        pytest.param("glm", "glm-5.2", None, "always_thinks", False, id="PRV-04: 5.2 does not"),
+        pytest.param("cerebras", "qwen-3.8-27b", None, "image_types", frozenset({"image/png", "image/jpeg"}), id="the one model of Cerebras that sees"),
         pytest.param("gemini", "gemini-3.8-flash", None, "signatures_required", True, id="F23: signatures from 3 on"),
         pytest.param("gemini", "gemini-2.5-pro", None, "tool_result_media", False, id="F15: no images in results before 3"),
         pytest.param("custom", "x", None, "max_tokens_field", "max_tokens", id="an unknown server"),

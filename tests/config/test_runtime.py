@@ -218,7 +218,7 @@ def test_rules_about_failures_come_from_entry_preset_and_table_in_this_order() -
 
 
 def test_models_may_be_a_list_of_names() -> None:
-    assert provider("preset: together, api_key: k, models: [one, two]").known_models == (
+    assert provider("preset: vllm, models: [one, two]").known_models == (
         "one",
         "two",
     )

@@ -81,7 +81,7 @@ class Candidate:
         return f"{self.provider}/{self.model}"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Try:
     """One attempt of an exchange at one candidate, as the addons see it."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from addons.exchange import Candidate, Exchange, Try, now_s
 from translators import ir
@@ -173,22 +174,31 @@ def time_left_s(exchange: Exchange) -> float | None:
 def leg_decoder(
     exchange: Exchange, one: Try, decoder: StreamDecoder, on_pause: Callable[[], None] | None
 ) -> StreamDecoder:
-    """The decoder of a stream that may pause; `on_pause` tells the engine that another leg follows."""
+    """The decoder of a stream that may pause; `on_pause` tells the engine that another leg follows.
+
+    It knows its exchange weakly: the exchange's relay holds it, and a cycle would keep both until somebody collects it.
+    """
     if on_pause is None or one.reading is None or not one.reading.resumable:
         return decoder
     before = exchange.legs.decoder if exchange.legs is not None else None
 
+    of, at = ref(exchange), ref(one)
+
     def pauses(resume: ir.Resume, reason: ir.FinishReason) -> bool:
+        exchange, one = of(), at()
+        if exchange is None or one is None:
+            return False
         legs = exchange.legs or Legs(candidate=one.candidate)
         if not _resumes(exchange, legs, resume, one, reason, whole=False):
             return False
         exchange.legs = legs
-        legs.due, legs.decoder = True, leg
+        legs.due, legs.decoder = True, made()
         legs.relay = one.relay  # type: ignore[assignment]
         on_pause()
         return True
 
     leg = LegDecoder(decoder, pauses, before)
+    made = ref(leg)
     return leg
 
 

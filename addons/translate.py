@@ -207,7 +207,10 @@ class Translate:
         on_event: OnEvent | None,
         on_finished: Callable[[], None] | None,
     ) -> Relay:
-        client = exchange.translator
+        client, request_id = (
+            exchange.translator,
+            exchange.id,
+        )  # never the exchange: it holds the relay
         upstream_model = attempt.candidate.wire_model
         steps: list[Callable[[bytes], bytes]] = []
         if upstream_model != exchange.model:
@@ -224,7 +227,7 @@ class Translate:
         return PassingRelay(
             client.observer(),
             client.decoder(probe, Losses()),
-            lambda error: client.render_stream_error(error, exchange.id),
+            lambda error: client.render_stream_error(error, request_id),
             steps=steps,
             ping=HEARTBEATS[client.name],
             shadow=shadow,

@@ -24,6 +24,7 @@ from translators.base import Operation
 from translators.catalogue import ModelCard, Page
 from translators.errors import GatewayError
 from translators.gemini import models as gemini_models
+from translators.ir import HostedKind
 from translators.openai_chat import models as openai_models
 from translators.openai_responses import models as codex_models
 from translators.wire import JsonObject
@@ -182,4 +183,5 @@ def model_card(config: Config, name: str) -> ModelCard | None:
         parallel_calls=profile.parallel_calls,
         reasoning_levels=profile.reasoning_levels,
         custom_tools=profile.custom_tools,
+        web_search=HostedKind.WEB_SEARCH in profile.hosted_tools,
     )

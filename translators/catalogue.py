@@ -25,6 +25,8 @@ class ModelCard:
     reasoning_levels: tuple[Level, ...] = ()
     default_level: Level | None = None
     custom_tools: bool = False
+    web_search: bool = False
+    """Whether the provider searches the web by itself."""
     usable: bool = True
     """False = every key for it is resting."""
 

@@ -29,6 +29,7 @@ class Facts:
     context_window: int | None = None
     max_output_tokens: int | None = None
     images: bool = True
+    web_search: bool = False
     catalogue: Mapping[str, Any] | None = None
 
     @classmethod
@@ -40,6 +41,7 @@ class Facts:
             context_window=entry.get("context_length"),
             max_output_tokens=entry.get("max_output_tokens"),
             images=kinds is None or "image" in kinds,
+            web_search=entry.get("web_search") is True,
             catalogue={"models": models} if models else None,
         )
 
@@ -99,10 +101,10 @@ def _codex(route: Route, home: Path) -> Setup:
     if route.facts.catalogue is not None:
         files["models.json"] = json.dumps(route.facts.catalogue, indent=2)
         catalogue = f"model_catalog_json = {json.dumps(str(home / 'models.json'))}\n"
+    search = "" if route.facts.web_search else 'web_search = "disabled"\n'
     config = f"""model = {json.dumps(route.model)}
 model_provider = "llmgate"
-web_search = "disabled"
-{catalogue}[features]
+{search}{catalogue}[features]
 plugins = false
 [model_providers.llmgate]
 name = "llmgate"

@@ -15,6 +15,7 @@ from scripts.llmgate.running import model_facts
 from tests.support.gateway import KEY, Gateway
 from tests.support.providers import four_providers
 
+PROFILE = {"image_types": [], "reasoning_levels": ["high"], "hosted_tools": ["web_search"]}
 SIZE = {"context_window": 200_000, "max_output_tokens": 16_000}
 
 
@@ -22,9 +23,7 @@ SIZE = {"context_window": 200_000, "max_output_tokens": 16_000}
 def sized(shared_fake: FakeProvider) -> Iterator[Gateway]:
     """A gateway with one model that sees no pictures, and an alias of it."""
     config = four_providers(shared_fake, models={"mine": "chat/test-model"})
-    config["providers"]["chat"]["models"] = {
-        "test-model": {**SIZE, "profile": {"image_types": [], "reasoning_levels": ["high"]}}
-    }
+    config["providers"]["chat"]["models"] = {"test-model": {**SIZE, "profile": PROFILE}}
     with Gateway(config) as gateway:
         yield gateway
 
@@ -34,6 +33,7 @@ def test_the_gateway_tells_what_it_knows(sized: Gateway, name: str) -> None:
     facts = model_facts(sized.url, KEY, name)
     assert (facts.context_window, facts.max_output_tokens) == (200_000, 16_000)
     assert not facts.images
+    assert facts.web_search
     assert facts.catalogue is not None
     (entry,) = facts.catalogue["models"]
     assert entry["slug"] == name
@@ -69,6 +69,13 @@ def test_codex_gets_a_catalogue_file(tmp_path: Path) -> None:
     assert f"model_catalog_json = {path}" in made.files["config.toml"]
     assert json.loads(made.files["models.json"]) == {"models": [1]}
     assert "model_catalog_json" not in setup("codex", Facts(), tmp_path).files["config.toml"]
+
+
+def test_codex_searches_only_where_the_route_has_it(tmp_path: Path) -> None:
+    off = 'web_search = "disabled"'
+    assert off in setup("codex", Facts(), tmp_path).files["config.toml"]
+    searching = setup("codex", Facts(web_search=True), tmp_path)
+    assert off not in searching.files["config.toml"]
 
 
 def test_claude_code_gets_the_window(tmp_path: Path) -> None:

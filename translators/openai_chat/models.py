@@ -23,6 +23,8 @@ def render_model(card: ModelCard) -> JsonObject:
         entry["context_length"] = card.context_window
     if card.max_output_tokens is not None:
         entry["max_output_tokens"] = card.max_output_tokens
+    if card.web_search:
+        entry["web_search"] = True
     return entry
 
 

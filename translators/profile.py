@@ -126,6 +126,8 @@ class ModelProfile:
     """C, R: freeform tools are understood; False = emulate as a function."""
     strict_tools: bool = True
     hosted_tools: frozenset[HostedKind] = frozenset()
+    hosted_with_functions: bool = True
+    """G: hosted tools may stand beside function tools; False = they give way to them."""
     web_search_type: str | None = None
     """R: the one name of the hosted search that the provider knows; None = any that a client uses."""
     # media

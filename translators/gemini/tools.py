@@ -182,6 +182,9 @@ def render_tools(
     """All functions in one declaration list, then one entry per hosted tool."""
     functions: list[JsonObject] = []
     hosted: list[JsonObject] = []
+    alone = not target.profile.hosted_with_functions and any(
+        not isinstance(tool, ir.HostedTool) for tool in request.tools
+    )
     for tool in request.tools:
         match tool:
             case ir.FunctionTool():
@@ -189,6 +192,9 @@ def render_tools(
             case ir.CustomTool():
                 stand_in = freeform.as_function(tool, losses)
                 functions.append(_render_function(stand_in, target, names, losses))
+            case ir.HostedTool() if alone:
+                reason = "the model takes no hosted tools beside functions"
+                losses.give_up(Loss.MEANING, tool.path, reason)
             case ir.HostedTool():
                 hosted.extend(_render_hosted(tool, target, losses))
     return [*([{"functionDeclarations": functions}] if functions else []), *hosted]

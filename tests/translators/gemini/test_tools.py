@@ -301,6 +301,24 @@ def test_a_remote_mcp_server_of_others() -> None:
     assert server["streamableHttpTransport"]["headers"] == {"Authorization": "Bearer t"}
 
 
+def test_hosted_tools_give_way_to_functions_where_the_model_takes_no_mix() -> None:
+    search = hosted(ir.HostedKind.WEB_SEARCH)
+    tools = (ir.FunctionTool(name="f", schema={"type": "object"}), search)
+    profile = {
+        "hosted_tools": frozenset({ir.HostedKind.WEB_SEARCH}),
+        "hosted_with_functions": False,
+    }
+    request = hub(user("x"), tools=tools)
+    rendered = render(request, **profile)
+    assert [list(tool) for tool in rendered.body["tools"]] == [["functionDeclarations"]]
+    assert "toolConfig" not in rendered.body
+    with pytest.raises(GatewayError, match="beside functions") as refused:
+        render(request, Mode.BALANCED, **profile)
+    assert refused.value.path == "tools[0]"
+    alone = render(hub(user("x"), tools=(search,)), **profile)
+    assert alone.body["tools"] == [{"googleSearch": {}}]
+
+
 def test_functions_beside_hosted_tools_ask_for_the_mix() -> None:
     tools = [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}]
     body = render(parse({**HI, "tools": tools})).body

@@ -65,7 +65,9 @@ def select(headers: Iterable[tuple[str, str]], patterns: tuple[str, ...]) -> lis
 
 @lru_cache(maxsize=4096)
 def _passes(name: str, patterns: tuple[str, ...]) -> bool:
-    return name not in NEVER and any(fnmatchcase(name, pattern) for pattern in patterns)
+    """The last pattern that fits decides; one that begins with `!` keeps the header back."""
+    fitting = (one for one in reversed(patterns) if fnmatchcase(name, one.removeprefix("!")))
+    return name not in NEVER and not next(fitting, "!").startswith("!")
 
 
 def encoded(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:

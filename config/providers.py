@@ -287,7 +287,7 @@ class ProviderFacts(Section):
     query: Mapping[str, str] = {}
     """Query parameters added to every request (`api-version`)."""
     forward_headers: Strings = ()
-    """Patterns of client headers passed on to this provider, beside the global ones."""
+    """Patterns of client headers passed on to this provider, beside the global ones; `!name` keeps one back."""
     models: Annotated[Mapping[str, ModelInfo], BeforeValidator(_named)] = {}
     """What is known of its models, by name or pattern; all that fit are merged, the most specific last.
     A list of names says only that they exist."""

@@ -90,6 +90,7 @@ def test_claude_on_google_cloud(
     assert sent.path == upstream
     assert sent.body["anthropic_version"] == version
     assert ("model" in sent.body) == ("count" in path)
+    assert sent.header("anthropic-version") is None
     assert sent.header("anthropic-beta") == headers.get("anthropic-beta")
 
 

@@ -192,11 +192,15 @@ class Writer:
         self.losses = losses
         self._marks = marks  # id() of the parts whose cache marks are written
 
-    def content(self, parts: Iterable[ir.Part]) -> str | list[JsonObject]:
-        """`content` of a system or user message: one string while it is plain text, else an array."""
+    def content(self, parts: Iterable[ir.Part], role: str) -> str | list[JsonObject]:
+        """`content` of a system or user message: one string while it is plain text, else an array.
+
+        With cache marks about, it is an array for users: a mark that wanders on must not change what it leaves.
+        """
         parts = list(parts)
         texts = [part for part in parts if isinstance(part, ir.Text)]
-        if len(texts) == len(parts) and not any(id(text) in self._marks for text in texts):
+        marked = bool(self._marks) if role == "user" else any(text.cache for text in texts)
+        if len(texts) == len(parts) and not (marked and self._marks):
             return "\n\n".join(text.text for text in texts)
         return [wire for part in parts for wire in self.part(part)]
 

@@ -310,7 +310,7 @@ class Conversation:
         return self._wire
 
     def _put(self, role: str, parts: Iterable[ir.Part], source: ir.Message) -> None:
-        content = self._writer.content(parts)
+        content = self._writer.content(parts, role)
         if content:
             wire: JsonObject = {"role": role, "content": content}
             self._name(wire, source)

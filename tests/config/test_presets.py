@@ -58,6 +58,7 @@ WANTED = [
     "custom",
 ]
 OWN = "a server of one's own serves what its owner loads"
+NO_SOURCE = "no source for the longest answer was found (2026-11-21)"
 LACKS: Mapping[str, tuple[frozenset[str], str]] = {
     "azure-openai": (frozenset({"model"}), "a model is called what its user called the deployment"),
     "azure-anthropic": (frozenset({"model"}), "a model is called what its user called the deployment"),
@@ -69,8 +70,12 @@ LACKS: Mapping[str, tuple[frozenset[str], str]] = {
     "llama.cpp": (frozenset({"model"}), OWN),
     "kimi-code": (frozenset({"prices"}), "a subscription at a fixed fee"),
     "mimo-token-plan": (frozenset({"prices"}), "a subscription at a fixed fee"),
-    "openrouter": (frozenset({"prices"}), "its default picks a model for each request, at that model's price"),
-    "perplexity": (frozenset({"window"}), "the page of its one model gives no window (read 2026-11-21)"),
+    "openrouter": (frozenset({"output", "prices"}), "its default picks a model for each request, with that model's limits and price"),
+    "perplexity": (frozenset({"window", "output"}), "the page of its one model gives no sizes (read 2026-11-21)"),
+    "cerebras": (frozenset({"output"}), "the source that was found rounds it (2026-11-21)"),
+    "modelscope": (frozenset({"output"}), NO_SOURCE),
+    "sensenova": (frozenset({"output"}), NO_SOURCE),
+    "yi": (frozenset({"output"}), NO_SOURCE),
 }  # fmt: skip
 """What presets do not say, and why; everything else they must say."""
 
@@ -140,8 +145,11 @@ def lacking(name: str) -> set[str]:
     if preset.default_model is None:
         return found | {"model"}
     assert preset.default_model in config.provider("x").known_models
-    if config.provider("x").model_info(preset.default_model).context_window is None:
+    info = config.provider("x").model_info(preset.default_model)
+    if info.context_window is None:
         found.add("window")
+    if info.max_output_tokens is None:
+        found.add("output")
     prices = config.prices("x", preset.default_model)
     if prices is None or prices.input is None or prices.output is None:
         found.add("prices")

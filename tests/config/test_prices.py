@@ -3,10 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from pydantic import TypeAdapter
 
 from config.loader import loads
-from config.prices import PriceTable, cost_usd, price_table, spellings
+from config.presets import load_presets
+from config.prices import PRICE_FILE, PriceTable, cost_usd, price_table, spellings
 from config.providers import Prices
+from config.yamltree import read_yaml
 from translators.ir import Usage
 
 TABLE = PriceTable(
@@ -86,12 +89,38 @@ def test_o4_cost(usage: Usage, prices: Prices | None, micro_usd: float | None) -
     assert found == (None if micro_usd is None else Decimal(str(micro_usd)) / 1_000_000)
 
 
-def test_the_table_has_sources_and_dates() -> None:
-    assert len(price_table()) > 30
-    row = price_table().find("claude-sonnet-4-5@20250929")
-    assert row is not None
+ROWS: dict[str, Prices] = TypeAdapter(dict[str, Prices]).validate_python(
+    read_yaml(PRICE_FILE.read_text(encoding="utf-8"), str(PRICE_FILE)).value
+)
+OF_PRESETS = {
+    f"{name}: {model}": info.prices
+    for name, preset in load_presets().items()
+    for model, info in preset.models.items()
+    if info.prices is not None
+}
+
+
+@pytest.mark.parametrize(
+    "row", [pytest.param(row, id=name) for name, row in {**ROWS, **OF_PRESETS}.items()]
+)
+def test_a_price_has_a_source_and_is_per_million_tokens(row: Prices) -> None:
     assert row.source.startswith("https://")
     assert row.date is not None
+    assert row.input is not None
+    assert row.output is not None
+    assert row.input <= row.output < 1000, "dollars for a million tokens, not for one or a thousand"
+    assert row.output == 0 or row.output > Decimal("0.01")
+    assert row.cached_input is None or row.cached_input <= row.input <= (
+        row.cache_write or row.input
+    )
+    steps = [tier.above_input_tokens for tier in row.tiers]
+    assert steps == sorted(steps)
+    assert all(tier.output is not None and tier.output >= row.output for tier in row.tiers)
+
+
+def test_a_dated_name_has_its_models_price() -> None:
+    row = price_table().find("claude-sonnet-4-5@20250929")
+    assert row is not None
     assert row.input == Decimal(3)
 
 

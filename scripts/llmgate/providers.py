@@ -42,6 +42,18 @@ def register(app: typer.Typer) -> None:
 # -- list
 
 
+def _described(preset: Preset) -> str:
+    """What a preset is and gives, in words that wrap where a terminal is narrow."""
+    optional = "optional" if preset.key_optional else ""
+    facts = {
+        "protocols": ", ".join(preset.endpoints),
+        "model": preset.default_model,
+        "key": preset.credential_type or preset.key_env or optional,
+    }
+    title = ": ".join(filter(None, (preset.title, preset.description)))
+    return "\n".join((title, "; ".join(f"{key} {fact}" for key, fact in facts.items() if fact)))
+
+
 @provider_app.command("list")
 def show(
     config: ConfigFile = None,
@@ -49,14 +61,9 @@ def show(
 ) -> None:
     """Show the configured providers: where they are, with which keys, and what tests found out."""
     if presets:
-        table = Table("preset", "title", "protocols", "key")
+        table = Table("preset", "what it is")
         for name, preset in sorted(load_presets().items()):
-            key = (
-                preset.credential_type
-                or preset.key_env
-                or ("optional" if preset.key_optional else "")
-            )
-            table.add_row(name, preset.title, ", ".join(preset.endpoints), key)
+            table.add_row(name, _described(preset))
         out.print(table)
         return
     try:

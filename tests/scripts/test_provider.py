@@ -163,10 +163,16 @@ def test_old_mistakes_do_not_stand_in_the_way(tmp_path: Path) -> None:
     assert file.read_bytes() == text.encode()
 
 
+def words(shown: str) -> str:
+    return " ".join(word for word in shown.split() if word != "│")
+
+
 def test_the_presets_can_be_listed() -> None:
     shown = run("list", "--presets").output
     assert "deepseek" in shown
     assert "DEEPSEEK_API_KEY" in shown
+    assert "model openrouter/auto; key OPENROUTER_API_KEY" in words(shown)
+    assert "llama.cpp server: it serves the models that you load, so name them" in words(shown)
     assert "no providers" in run("list").output
 
 

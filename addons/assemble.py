@@ -29,6 +29,7 @@ from addons.reload import ConfigWatcher
 from addons.responses_socket import ResponsesSockets
 from addons.router import Router
 from addons.settle import Settler
+from addons.shortcut import Shortcut
 from addons.side import Side
 from addons.snapshot import ConfigHolder
 from addons.translate import Translate
@@ -71,6 +72,7 @@ def assemble() -> list[object]:
         TypeChecks(),
         Collector(),
         JoinChunks(engine),
+        Shortcut(engine),
         Pool(engine),
         Trust(),
         trim,

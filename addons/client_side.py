@@ -53,6 +53,7 @@ from addons.phases import (
 
 if TYPE_CHECKING:
     from addons.gateway_layer import GatewayLayer
+    from addons.shortcut import Lane
 
 NO_STREAM: Final = -1
 LINGER_S: Final = 5.0
@@ -80,6 +81,7 @@ class ClientSide(HttpStream):
         self.attempt: Attempt | None = None
         self.attempt_id = NO_STREAM  # the stream id towards the upstream
         self.connecting: Connect | None = None
+        self.lane: Lane | None = None  # of a stream, while its pieces go the short way
         self.head_sent = False
         self._head: http.Response | None = None  # of a stream, which went out
         self._gone = False
@@ -331,6 +333,9 @@ class ClientSide(HttpStream):
         """Nothing that this upstream still says concerns us."""
         self.parent.streams.pop(self.attempt_id, None)
         self.attempt_id = NO_STREAM
+        if self.lane is not None:
+            self.parent.close_lane(self.lane)
+            self.lane = None
 
     # --- time
 

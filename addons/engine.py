@@ -52,7 +52,9 @@ from addons.phases import ClientGone, Connect, Inject, LocalStream, Stopping
 from addons.selfcheck import IncompatibleMitmproxy, self_check
 
 if TYPE_CHECKING:
+    from addons.machine import GatewayStream
     from addons.pool import Pool
+    from addons.shortcut import Lane
 
 __all__ = [
     "Attempt",
@@ -86,6 +88,8 @@ class Engine:
         self.pool: Pool | None = None
         self.join_chunks: Callable[[layer.Layer | None], None] = lambda top: None
         """Have an upstream's chunked body come in larger pieces. What `JoinChunks` offers."""
+        self.shorten: Callable[[GatewayStream], Lane | None] = lambda stream: None
+        """The short way of a running stream's pieces. What `Shortcut` offers."""
         self.begin_hook: Callable[[commands.StartHook], bool] = lambda hook: False
         """Run a hook at once; False = mitmproxy has to run it, or its rest. What `Dispatch` offers."""
         self._used: WeakSet[Server] = WeakSet()

@@ -16,12 +16,14 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator as Commands
 
+from addons.farewell import be_patient
 from addons.internals import (
     FROM_UPSTREAM,
     TO_UPSTREAM,
     ErrorCode,
     GetHttpConnection,
     GetHttpConnectionCompleted,
+    Http2Client,
     HttpConnection,
     HttpLayer,
     HTTPMode,
@@ -33,6 +35,7 @@ from addons.internals import (
     ResponseHeaders,
     ResponseProtocolError,
     discard_head,
+    http_client,
     is_usable,
     request_head_size,
 )
@@ -62,6 +65,7 @@ from addons.turns import (
 
 if TYPE_CHECKING:
     from addons.engine import Engine
+    from addons.shortcut import Lane
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +86,8 @@ class GatewayLayer(HttpLayer):
         self._abandoned: dict[Connection, layer.Layer] = {}  # their last events still need a home
         self.unflushed: list[GatewayStream] = []
         """Streams that have got pieces in this event and not relayed them."""
+        self.lane: Lane | None = None
+        """The short way of the stream that is running, if it begins at a connection."""
         self.socket: LocalSocket | None = None
         """What the client's connection has become, if it was upgraded and ends here."""
         self._timers: set[commands.RequestWakeup] = set()
@@ -89,6 +95,35 @@ class GatewayLayer(HttpLayer):
         self._wake_at = NEVER
 
     # --- events
+
+    def handle_event(self, event: events.Event) -> Commands[None]:
+        """As the base class does; pieces of a running stream, which most events are, go a short way."""
+        lane = self.lane
+        if (
+            lane is not None
+            and type(event) is events.DataReceived
+            and event.connection is lane.conn
+        ):
+            if (taken := lane.take(event.data)) is not None:
+                return self._behind(taken)
+        return super().handle_event(event)
+
+    def _behind(self, taken: tuple[commands.Command, ...]) -> Commands[None]:
+        """What a lane took, and what has to be done then."""
+        yield from taken
+        if self.unflushed or self._wake_at < self._armed_at:
+            yield from super().handle_event(Flush())
+
+    def open_lane(self, lane: Lane) -> None:
+        """Have the pieces of a stream go the short way."""
+        lane.open()
+        self.lane = lane
+
+    def close_lane(self, lane: Lane) -> None:
+        """Have them go the long way again."""
+        lane.close()
+        if self.lane is lane:
+            self.lane = None
 
     def _handle_event(self, event: events.Event) -> Commands[None]:
         try:
@@ -108,6 +143,8 @@ class GatewayLayer(HttpLayer):
         elif isinstance(event, Stopping):
             for stream in set(self.streams.values()):
                 yield from self.event_to_child(stream, event)
+        elif isinstance(event, Flush):
+            pass  # below
         elif isinstance(event, events.ConnectionEvent) and event.connection in self._abandoned:
             home = self._abandoned[event.connection]
             if isinstance(event, events.ConnectionClosed):
@@ -314,6 +351,8 @@ class GatewayLayer(HttpLayer):
                     waiting.failed = conn
             if conn in self.connections:
                 self._abandoned[conn] = self.connections.pop(conn)
+        elif isinstance(http := http_client(self.connections.get(conn)), Http2Client):
+            be_patient(http)
         apart: list[GetHttpConnection] = []
         if not command.err and conn.alpn != b"h2":
             # They hoped for HTTP/2. The base class parts them for HTTP/2 clients only, and turns have no such client.

@@ -13,9 +13,12 @@ before the gateway serves anything; whoever raises the mitmproxy version starts 
                   request_body_buf, response_body_buf, _paused
     commands      GetHttpConnection(+Completed), RegisterHttpConnection, SendHttp, DropStream, RequestWakeup,
                   StartHook, CloseConnection; the request and response events, ErrorCode
-    Http1Server, Http1Client    stream_id, buf, state, read_headers; the client's body_reader (joinchunks.py)
-    layer.Layer   debug
-    Http2Client   stream_queue, streams, our_stream_id, their_stream_id, h2_conn
+    Http1Server, Http1Client    stream_id, buf, state, read_headers; the client's body_reader (joinchunks.py);
+                  the server's send(ResponseData) and response, the client's read_body (shortcut.py)
+    HttpClient    child_layer, handle_event (shortcut.py)
+    layer.Layer   debug, handle_event
+    Http2Client   stream_queue, streams, our_stream_id, their_stream_id, h2_conn; overridden: handle_h2_event, and of
+                  h2_conn `_frame_dispatch_table[GoAwayFrame]` (farewell.py)
     handlers      proxyserver.connections[client id]: server_event, drain_writers, max_conns
 """
 
@@ -26,7 +29,7 @@ from typing import Any, Final
 
 from h2.connection import ConnectionState as H2State
 from h11._readers import ChunkedReader
-from mitmproxy import ctx
+from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers.http import (
@@ -34,6 +37,7 @@ from mitmproxy.proxy.layers.http import (
     ErrorCode,
     GetHttpConnection,
     GetHttpConnectionCompleted,
+    HttpClient,
     HttpConnection,
     HttpErrorHook,
     HttpLayer,
@@ -56,6 +60,7 @@ from mitmproxy.proxy.layers.http import (
     ResponseTrailers,
     SendHttp,
 )
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._http1 import Http1Client, Http1Server
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 from mitmproxy.proxy.layers.modes import ReverseProxy
@@ -78,7 +83,9 @@ __all__ = [
     "GetHttpConnectionCompleted",
     "HTTPMode",
     "Http1Client",
+    "Http1Server",
     "Http2Client",
+    "HttpClient",
     "HttpConnection",
     "HttpErrorHook",
     "HttpLayer",
@@ -87,6 +94,7 @@ __all__ = [
     "HttpResponseHeadersHook",
     "HttpResponseHook",
     "HttpStream",
+    "ReceiveHttp",
     "RegisterHttpConnection",
     "RequestData",
     "RequestEndOfMessage",
@@ -108,6 +116,7 @@ __all__ = [
     "forget_stream",
     "handler_of",
     "http_client",
+    "is_chunked",
     "is_idle",
     "is_usable",
     "request_head_size",
@@ -131,6 +140,7 @@ SIGNATURES: Final[Mapping[str, str]] = {
     "HttpStream.flow_done": "(self)",
     "HttpStream.passthrough": "(self, event)",
     "HttpConnection.__init__": "(self, context, conn)",
+    "Http2Client.handle_h2_event": "(self, event)",
 }
 """What we override or call, and what we expect it to take."""
 
@@ -179,7 +189,8 @@ def is_usable(top: layer.Layer | None) -> bool:
 
 
 def _is_open(http: Http2Client) -> bool:
-    return http.h2_conn.state_machine.state is not H2State.CLOSED
+    leaving = getattr(http, "leaving", False)  # of those that are patient (farewell.py)
+    return not leaving and http.h2_conn.state_machine.state is not H2State.CLOSED
 
 
 def chunked_client(top: layer.Layer | None) -> Http1Client | None:
@@ -188,6 +199,13 @@ def chunked_client(top: layer.Layer | None) -> Http1Client | None:
     if isinstance(http, Http1Client) and type(getattr(http, "body_reader", None)) is ChunkedReader:
         return http
     return None
+
+
+def is_chunked(response: http.Response | None) -> bool:
+    """Whether the HTTP/1.1 layer makes chunks of a response's body."""
+    if response is None:
+        return False
+    return "chunked" in response.headers.get("transfer-encoding", "").lower()
 
 
 def forget_stream(top: layer.Layer | None, stream_id: int) -> bool:

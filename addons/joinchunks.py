@@ -77,23 +77,45 @@ class JoinedChunks:
         data, owed = bytes(buf), reader._bytes_to_discard
         if not data.startswith(owed):
             return []
-        pieces: list[bytes] = []
-        at = len(owed)
-        while (head := PLAIN_HEAD.match(data, at)) is not None:
-            start = head.end()
-            end = start + int(head[1], 16)
-            if start == end or not data.startswith(b"\r\n", end):
-                break
-            pieces.append(data[start:end])
-            at = end + 2
+        pieces, at = _cut(data, len(owed))
         if pieces:
             reader._bytes_to_discard = b""
             buf.maybe_extract_at_most(at)
         return pieces
 
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte begins a chunk, and nothing is held."""
+        reader = self._reader
+        begun = reader._bytes_in_chunk or reader._bytes_to_discard or reader._reading_trailer
+        return not begun and self._held is None
+
     def read_eof(self) -> Any:
         """The connection was closed in the middle of the body."""
         return self._reader.read_eof()
+
+
+def _cut(data: bytes, at: int) -> tuple[list[bytes], int]:
+    """The data of the whole and plain chunks from a place on, and the place behind them."""
+    pieces: list[bytes] = []
+    while (head := PLAIN_HEAD.match(data, at)) is not None:
+        start = head.end()
+        end = start + int(head[1], 16)
+        if start == end or not data.startswith(b"\r\n", end):
+            break
+        pieces.append(data[start:end])
+        at = end + 2
+    return pieces, at
+
+
+def whole_chunks(data: bytes) -> bytes | None:
+    """The data of some chunks; None if they are not all whole and plain, or the last one is among them."""
+    if not data.endswith(b"\r\n"):
+        return None
+    pieces, end = _cut(data, 0)
+    if end != len(data):
+        return None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def missing() -> str:

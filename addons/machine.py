@@ -27,6 +27,7 @@ from mitmproxy.proxy.layer import CommandGenerator as Commands
 from addons import framing
 from addons.client_side import ClientSide
 from addons.contract import Attempt, Cause, LlmAttemptFailedHook, LlmAttemptHook, Verdict
+from addons.farewell import UNPROCESSED
 from addons.internals import (
     HttpResponseHeadersHook,
     RequestData,
@@ -62,6 +63,8 @@ CLOSED_WHILE_IDLE: Final = re.compile(
     r"server closed connection|peer closed connection|HTTP/2 connection closed"
 )
 """mitmproxy's words for an upstream that closed without a byte of answer."""
+REFUSED_STREAM: Final = "stream reset by client (REFUSED_STREAM)"
+"""mitmproxy's words for an HTTP/2 upstream that has not looked at a request, either."""
 
 ANSWERING: Final = frozenset(
     {Phase.WAITING, Phase.PEEKING, Phase.FAILING, Phase.STREAMING, Phase.BUFFERING}
@@ -81,6 +84,8 @@ class GatewayStream(ClientSide):
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._pieces: list[bytes] = []  # of one read, not relayed yet
+        self._unprocessed: Attempt | None = None  # has been sent again because of that
+        self._failure: Exception | None = None  # of the short way, not dealt with yet
 
     # --- entry
 
@@ -397,6 +402,9 @@ class GatewayStream(ClientSide):
             framing.frame_stream(response, self.flow.request)
             yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         self.parent.wake_by(self.ping_at())
+        if (lane := self.engine.shorten(self)) is not None:
+            self.lane = lane
+            self.parent.open_lane(lane)
 
     def _on_stream(self, event: ResponseData) -> Commands[None]:
         """What was held while it was judged."""
@@ -410,13 +418,17 @@ class GatewayStream(ClientSide):
         self._pieces.append(data)
 
     def _flush(self) -> Commands[None]:
-        """Relay the pieces of one read; the layer asks for it before it returns."""
-        if not self._pieces or self.phase is not Phase.STREAMING:
+        """Relay the pieces of one read, and see to what came of it; the layer asks for it before it returns."""
+        if self.phase is not Phase.STREAMING:
             return
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = []
-        self.due.last_rx = self.clock()
-        yield from self._relay(data)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self._pieces:
+            data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            self._pieces = []
+            self.due.last_rx = self.clock()
+            yield from self._relay(data)
         if self._current().finished:
             yield from self._cancel_upstream("answer complete")
             yield from self._end_stream()
@@ -429,13 +441,29 @@ class GatewayStream(ClientSide):
 
     def _relay(self, data: bytes) -> Commands[None]:
         """Through the stream callable to the client; an empty piece would end an HTTP/1.1 body."""
+        if out := self._relayed(data):
+            yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
+
+    def _relayed(self, data: bytes) -> bytes:
         stream = present(self.flow.response).stream
         pieces = stream(data) if callable(stream) else data
         out = pieces if isinstance(pieces, bytes) else b"".join(pieces)
         if out:
             self.due.last_tx = self.due.last_rx
             self._store(out)
-            yield SendHttp(ResponseData(self.stream_id, out), self.context.client)
+        return out
+
+    def relay_now(self, data: bytes) -> bytes:
+        """What the client gets of one read, for the short way; the layer asks for the rest at once if there is any."""
+        self.due.last_rx = self.clock()
+        try:
+            out = self._relayed(data)
+        except Exception as failure:  # noqa: BLE001 - raised again where it can be answered
+            self._failure = failure
+            out = b""
+        if self._failure is not None or self._current().finished:
+            self.parent.unflushed.append(self)
+        return out
 
     def _end_stream(self) -> Commands[None]:
         yield from self._relay(b"")
@@ -482,11 +510,14 @@ class GatewayStream(ClientSide):
     def _broke_waiting(self, message: str) -> Commands[None]:
         attempt = self._current()
         stale = attempt.reused and CLOSED_WHILE_IDLE.match(message) is not None
-        if not stale:
+        unprocessed = message in (UNPROCESSED, REFUSED_STREAM) and attempt is not self._unprocessed
+        if not (stale or unprocessed):
             yield from self._fail(attempt, Cause.PROTOCOL, message)
             return
-        # closed while idle, as every server may do at any time: no failure of this upstream. A fresh
-        # connection cannot be stale, so this happens once
+        # closed while idle, or not looked at, as every server may do at any time: no failure of this
+        # upstream. A fresh connection cannot be stale, and one that refuses, too, fails: this ends
+        if unprocessed:
+            self._unprocessed = attempt
         if not (yield from self._send(attempt, fresh=True)):
             if (yield from self._try_again(attempt)):
                 yield from self._attempts()

@@ -22,10 +22,11 @@ class CallPairs:
     Ids are made from name and place, so that a longer history gives the same ones.
     """
 
-    __slots__ = ("_count", "_waiting")
+    __slots__ = ("_count", "_named", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: list[tuple[str, str]] = []  # (name, id) of calls without an answer yet
+        self._named: set[str] = set()  # the ids that calls brought themselves
         self._count = 0
 
     def call(self, name: str, given: str | None) -> str:
@@ -33,12 +34,21 @@ class CallPairs:
         self._count += 1
         call_id = given or ids.made_call_id("call_", name, 0, self._count)
         self._waiting.append((name, call_id))
+        if given:
+            self._named.add(given)
         return call_id
 
     def answer(self, name: str, given: str | None) -> str:
-        """The id of the call that a response belongs to; one that answers nothing keeps its own."""
+        """The id of the call that a response belongs to; one that answers nothing keeps its own.
+
+        A response with an id of its own never takes the place of that of a call with another.
+        """
         by_id = [pair for pair in self._waiting if given and pair[1] == given]
-        by_name = [pair for pair in self._waiting if pair[0] == name]
+        by_name = [
+            pair
+            for pair in self._waiting
+            if pair[0] == name and not (given and self._named & {given, pair[1]})
+        ]
         for pair in (*by_id, *by_name):
             self._waiting.remove(pair)
             return pair[1]

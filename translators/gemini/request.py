@@ -195,9 +195,7 @@ _CONTINUES: Final = frozenset({"anthropic"})
 
 def _begins_with_a_call(messages: tuple[ir.Message, ...]) -> bool:
     """Whether the model calls before anybody has said anything: refused by the API, as a trimmed history is."""
-    spoken = (message for message in messages if message.role is not ir.Role.SYSTEM)
-    first = next(spoken, None)
-    return first is not None and any(isinstance(part, ir.ToolCall) for part in first.parts)
+    return bool(messages) and any(isinstance(part, ir.ToolCall) for part in messages[0].parts)
 
 
 def _arranged(
@@ -212,10 +210,9 @@ def _arranged(
     leading, rest = turns.split_system(turns.with_a_turn(placed, request, losses))
     system = [part for message in leading for part in _system_parts(message, losses)]
     local = turns.merge_roles(turns.localise(rest, PROTOCOL, losses))
-    paired = turns.pair_results(local, losses)
-    if _begins_with_a_call(paired):
-        paired = turns.start_with_user(paired, losses)
-    arranged = turns.merge_roles(turns.drop_empty(paired))
+    arranged = turns.merge_roles(turns.drop_empty(turns.pair_results(local, losses)))
+    if _begins_with_a_call(arranged):
+        arranged = turns.start_with_user(arranged, losses)
     return system, _ending_with_user(request, arranged, losses)
 
 

@@ -87,7 +87,11 @@ class Admission:
         known = config is not EMPTY and not config.client_keys
         if known and self._configs.is_generated(key):
             return Principal(name=GENERATED)
-        raise GatewayError(ErrorKind.AUTHENTICATION, "this key is not known to the gateway")
+        raise GatewayError(
+            ErrorKind.AUTHENTICATION,
+            "this key is not known to the gateway: it takes keys of its own, not a provider's "
+            "(`llmgate token` prints the generated one)",
+        )
 
     def _open(self, flow: http.HTTPFlow, endpoint: Endpoint | None) -> Exchange:
         protocol = endpoint.protocol if endpoint is not None else ""

@@ -64,16 +64,16 @@ CAUSES: Final[dict[Cause, ErrorKind]] = {
 """What a failure of the transport means; STATUS and FIRST_EVENT carry the upstream's own error."""
 
 WORDS: Final[dict[Cause, str]] = {
-    Cause.CONNECT: "could not connect to the provider",
-    Cause.DNS: "the provider's host name could not be resolved",
-    Cause.TLS: "no trusted TLS connection to the provider",
-    Cause.CONNECT_TIMEOUT: "connecting to the provider took too long",
-    Cause.FIRST_BYTE_TIMEOUT: "the provider did not begin to answer in time",
-    Cause.IDLE_TIMEOUT: "the provider stopped in the middle of its answer",
-    Cause.TOTAL_TIMEOUT: "the provider's answer took too long",
-    Cause.PROTOCOL: "the provider broke the connection before it answered",
+    Cause.CONNECT: "could not connect to the provider {name}",
+    Cause.DNS: "the host name of the provider {name} could not be resolved",
+    Cause.TLS: "no trusted TLS connection to the provider {name}",
+    Cause.CONNECT_TIMEOUT: "connecting to the provider {name} took too long",
+    Cause.FIRST_BYTE_TIMEOUT: "the provider {name} did not begin to answer in time",
+    Cause.IDLE_TIMEOUT: "the provider {name} stopped in the middle of its answer",
+    Cause.TOTAL_TIMEOUT: "the answer of the provider {name} took too long",
+    Cause.PROTOCOL: "the provider {name} broke the connection before it answered",
     Cause.CUT: "upstream stream ended early",
-    Cause.TOO_LARGE: "the provider's answer is too large",
+    Cause.TOO_LARGE: "the answer of the provider {name} is too large",
     Cause.STOPPING: "the gateway is stopping; ask again",
     Cause.INTERNAL: "internal error in the gateway",
 }
@@ -241,6 +241,7 @@ class Failover:
             one.error = self._error_of(attempt, one)
         answered = attempt.flow.response is not None  # by another addon, in place of the error
         exchange.error = None if answered else one.error
+        _tell_operator(attempt, one)
         self._credentials.failed(one)
         self._picker.failed(exchange, one)
 
@@ -254,9 +255,7 @@ class Failover:
             error.upstream_status = response.status_code
         else:
             cause = attempt.cause or Cause.PROTOCOL
-            error = GatewayError(
-                CAUSES.get(cause, ErrorKind.UPSTREAM_MALFORMED), WORDS.get(cause, str(cause))
-            )
+            error = _of_transport(cause, one, ErrorKind.UPSTREAM_MALFORMED)
         error.provider = one.candidate.provider
         return error
 
@@ -430,7 +429,8 @@ class Failover:
         if error.kind in _HIDDEN:
             shown = GatewayError(
                 ErrorKind.UPSTREAM_REJECTED,
-                f"the provider {error.provider} refused the gateway's own credential",
+                f"the provider {error.provider} refused the gateway's own credential: "
+                "check its key in the gateway's configuration, and what that key may do",
                 provider=error.provider,
                 upstream_status=error.upstream_status,
             )
@@ -468,11 +468,7 @@ class Failover:
         if cause is Cause.REFUSED and exchange.error is not None:
             return self._shown(exchange, exchange.error)
         log.debug("broken cause=%s %s", cause, message)
-        error = GatewayError(
-            CAUSES.get(cause, ErrorKind.UPSTREAM_CUT), WORDS.get(cause, str(cause))
-        )
-        error.provider = one.candidate.provider if one is not None else None
-        return error
+        return _of_transport(cause, one, ErrorKind.UPSTREAM_CUT)
 
     def ping(self, attempt: Attempt) -> bytes:
         """See EnginePolicy."""
@@ -573,6 +569,33 @@ class Failover:
         if exchange is None or not isinstance(attempt.data, Try):
             raise RuntimeError("an attempt without its exchange")
         return exchange, attempt.data
+
+
+def _of_transport(cause: Cause, one: Try | None, usual: ErrorKind) -> GatewayError:
+    """What went wrong between two hosts, in words that a client may hear."""
+    name = one.candidate.provider if one is not None else ""
+    words = WORDS.get(cause, str(cause)).format(name=name)
+    return GatewayError(CAUSES.get(cause, usual), words, provider=name or None)
+
+
+def _tell_operator(attempt: Attempt, one: Try) -> None:
+    """Log why an attempt failed: what the engine saw, never what the provider said, which may quote a prompt."""
+    request, cause = attempt.request, attempt.cause
+    why = attempt.error or "no reason given"
+    if cause is Cause.STATUS and attempt.response is not None:
+        why = f"status {attempt.response.status_code}"
+        if attempt.response.status_code in (404, 405):
+            path = request.path.partition("?")[0]
+            why += f" to POST {path}: a model it does not have, or a wrong base_url?"
+    log.warning(
+        "attempt_failed provider=%s model=%r cause=%s %s:%d %s",
+        one.candidate.provider,
+        one.candidate.wire_model,
+        cause,
+        request.host,
+        request.port,
+        why,
+    )
 
 
 def forget_places(exchange: Exchange) -> None:

@@ -65,7 +65,10 @@ class ConfigWatcher:
         try:
             self._take(self._reading()())
         except (ConfigError, GatewayError) as error:
-            raise exceptions.OptionsError(str(error)) from error
+            if self._task is not None:
+                raise exceptions.OptionsError(str(error)) from error
+            # mitmproxy ends when an error was logged before it runs; an exception would bury it in tracebacks.
+            log.error("llmgate cannot start:\n%s", error)
 
     def running(self) -> None:
         """Begin to watch the files; with a flow view, keep what streamed so that it can be read there."""
@@ -133,6 +136,10 @@ class ConfigWatcher:
         except (ConfigError, GatewayError) as error:
             self._configs.problem = str(error)
             log.warning("the changed configuration was refused, the old one stays: %s", error)
+            return False
+        except Exception:  # a bug of ours must not end the watch
+            self._configs.problem = "internal error in the gateway while reading it; see the log"
+            log.exception("the changed configuration cannot be read, the old one stays")
             return False
         log.info("llmgate has taken the changed configuration")
         return True

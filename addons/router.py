@@ -255,9 +255,12 @@ def unknown_model(exchange: Exchange) -> GatewayError:
     known = [name for name in model_names(config) if principal is None or principal.may_use(name)]
     shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     words = f"known models: {shown}" if known else "ask for provider/model"
+    if not known and (principal is None or principal.models == ("*",)):
+        words += f" (providers: {', '.join(list(config.upstreams)[:20])})"
+    asked = f'the model "{exchange.model[:200]}" is not known here'
     return GatewayError(
         ErrorKind.NOT_FOUND,
-        f'the model "{exchange.model[:200]}" is not known here; {words}',
+        f"{asked if exchange.model else 'the request names no model'}; {words}",
         path="model",
         code="model_not_found",
     )

@@ -18,9 +18,12 @@ from config.presets import Preset, load_presets
 from config.problems import KeyPath
 from config.providers import AuthStyle, ProviderConfig
 from config.routing import CandidateConfig, RouteConfig, Tenant, When
-from config.runtime import MissingVariableError, build_provider
+from config.runtime import MissingVariableError, Provider, build_provider
+from config.secrets import UNRESOLVED
 
 KEYLESS: Final = (AuthStyle.NONE, AuthStyle.CLIENT)
+OPERATION_PATHS: Final = ("/chat/completions", "/completions", "/responses", "/messages")
+"""Where requests go below a base URL; `/models` is not here, for Azure's base URLs end so."""
 CREDENTIALS: Final[Mapping[str, str]] = {
     "google": "`credential: {type: google_service_account, file: FILE}`, or `credential: {type: google_default}` "
     "after `gcloud auth application-default login`",
@@ -120,7 +123,7 @@ def _check_client_keys(tenant: Tenant, path: KeyPath) -> Iterator[Issue]:
         here = (*path, "client_keys", index)
         if names[key.name] > 1:
             yield Issue((*here, "name"), f'"{key.name}" given twice', "a name of its own")
-        if values[key.key.digest] > 1 and key.key.get_secret_value() != "(not read)":
+        if values[key.key.digest] > 1 and key.key.get_secret_value() != UNRESOLVED:
             yield Issue((*here, "key"), "the key of another entry", "a key of its own")
 
 
@@ -156,15 +159,34 @@ def _check_provider(entry: ProviderConfig, preset: Preset | None, path: KeyPath)
         example = f"env:{preset.key_env}" if preset.key_env else "env:NAME"
         usual = f"`api_key: {example}`, `api_keys` or `credential`"
         yield Issue(path, "no key", CREDENTIALS.get(preset.credential_type or "", usual))
+    yield from _check_urls(entry, path)
+    yield from _check_keys(entry, provider, path)
+
+
+def _check_urls(entry: ProviderConfig, path: KeyPath) -> Iterator[Issue]:
+    """A base URL that was copied with the path of a request: every request would meet a 404."""
+    urls = [(entry.base_url, (*path, "base_url"))]
+    urls += [
+        (endpoint.base_url, (*path, "endpoints", protocol, "base_url"))
+        for protocol, endpoint in entry.endpoints.items()
+    ]
+    for url, here in urls:
+        end = next((end for end in OPERATION_PATHS if (url or "").rstrip("/").endswith(end)), None)
+        if end is not None:
+            yield Issue(here, f"a URL that ends in `{end}`", "a base URL, which ends before that")
+
+
+def _check_keys(entry: ProviderConfig, provider: Provider, path: KeyPath) -> Iterator[Issue]:
+    """Each key of a pool once, under a name of its own."""
     names = Counter(key.name for key in provider.keys)
     for index, key in enumerate(provider.keys):
         if names[key.name] > 1:
             yield Issue(
                 (*path, "api_keys", index, "name"), f'"{key.name}" given twice', "a name of its own"
             )
-    values = Counter(key.key.digest for key in entry.api_keys if key.key.origin != "(not read)")
+    values = Counter(key.key.digest for key in entry.api_keys)
     for index, one in enumerate(entry.api_keys):
-        if values[one.key.digest] > 1 and one.key.get_secret_value() != "(not read)":
+        if values[one.key.digest] > 1 and one.key.get_secret_value() != UNRESOLVED:
             yield Issue((*path, "api_keys", index), "the same key twice", "each key once")
 
 

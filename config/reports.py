@@ -64,7 +64,8 @@ def _problem(
     elif kind in ("enum", "literal_error") and isinstance(written, str):
         hint = did_you_mean(written, _words(expected))
     elif kind == "secret":
-        found = "a secret that cannot be used" if isinstance(written, str) else found
+        if reason := item.get("ctx", {}).get("reason"):
+            found, expected = f"a secret that cannot be used ({reason})", "a usable one"
     elif kind == "value_error" and isinstance(written, dict):
         found = f"a mapping of {', '.join(written)}" if written else "an empty mapping"
     return Problem(

@@ -108,12 +108,12 @@ def only(text: str) -> str:
         ),
         pytest.param(
             "providers:\n  a:\n    preset: groq\n    api_key: ''",
-            "f.yaml:4: providers.a.api_key: found a secret that cannot be used, expected a usable secret (is empty)",
+            "f.yaml:4: providers.a.api_key: found a secret that cannot be used (is empty), expected a usable one",
             id="an empty key",
         ),
         pytest.param(
             'providers:\n  a:\n    preset: groq\n    api_keys: ["one\\ntwo", env:SET]',
-            "f.yaml:4: providers.a.api_keys[0]: found a secret that cannot be used, expected a usable secret (has a line break inside)",
+            "f.yaml:4: providers.a.api_keys[0]: found a secret that cannot be used (has a line break inside), expected a usable one",
             id="a key with a newline",
         ),
         pytest.param(
@@ -136,6 +136,16 @@ def only(text: str) -> str:
             "providers:\n  a: {preset: vertex-gemini, credential: {type: google_default}}",
             "f.yaml:2: providers.a: found no `project`, expected `project`, which the base URL needs",
             id="a preset whose URL needs a value",
+        ),
+        pytest.param(
+            "providers:\n  a:\n    protocol: openai_chat\n    base_url: http://x/v1/chat/completions",
+            "f.yaml:4: providers.a.base_url: found a URL that ends in `/chat/completions`, expected a base URL, which ends before that",
+            id="a base URL with the path of a request",
+        ),
+        pytest.param(
+            "providers:\n  a:\n    endpoints: {anthropic: {base_url: 'http://x/v1/messages/'}}",
+            "f.yaml:3: providers.a.endpoints.anthropic.base_url: found a URL that ends in `/messages`, expected a base URL, which ends before that",
+            id="the same of one endpoint",
         ),
         pytest.param(
             "providers:\n  a: {base_url: 'http://127.0.0.1:1/v1'}",

@@ -24,6 +24,12 @@ MAX_HELD_BYTES: Final = 256 * 1024
 """More than this is passed on at once: the socket's own limits must see it."""
 
 
+class Single(bytes):
+    """What is all that its connection gets of this iteration: there is nothing to wait for."""
+
+    __slots__ = ()
+
+
 class JoinedWriter:
     """An `asyncio.StreamWriter` that joins the writes of one event-loop iteration."""
 
@@ -38,6 +44,9 @@ class JoinedWriter:
 
     def write(self, data: bytes) -> None:
         """Hold a piece until the next drain, or the end of this iteration."""
+        if type(data) is Single and not self._pieces:
+            self._writer.write(data)
+            return
         self._pieces.append(data)
         self._held += len(data)
         if self._held > MAX_HELD_BYTES:
@@ -60,8 +69,11 @@ class JoinedWriter:
 
     async def drain(self) -> None:
         """Hand over, then wait until the peer has taken enough."""
-        self.flush()
-        await self._writer.drain()
+        if self._pieces:
+            self.flush()
+        transport = self._writer.transport
+        if transport.get_write_buffer_size() or transport.is_closing():
+            await self._writer.drain()
 
     def write_eof(self) -> None:
         """Hand over, then half-close."""

@@ -18,6 +18,7 @@ from mitmproxy.proxy import commands, events, layer
 
 from addons.internals import Http1Client, Http1Server, HttpClient, is_chunked
 from addons.joinchunks import JoinedChunks, whole_chunks
+from addons.joinwrites import Single
 from addons.phases import Phase
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Lane:
             return ()
         if self._chunked:
             out = b"%x\r\n%s\r\n" % (len(out), out)
-        return (commands.SendData(self._client, out),)
+        return (commands.SendData(self._client, Single(out)),)
 
     def handle_event(self, event: events.Event) -> Iterable[commands.Command]:
         """In place of the layer's method, where a tunnel gives it what it has decrypted."""

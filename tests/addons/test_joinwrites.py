@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from addons.joinwrites import MAX_HELD_BYTES, JoinedWriter, JoinWrites, missing
+from addons.joinwrites import MAX_HELD_BYTES, JoinedWriter, JoinWrites, Single, missing
 from tests.addons.live import (
     Client,
     Exchange,
@@ -27,6 +27,11 @@ class FakeWriter:
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.closing = False
+        self.unsent = 1
+        self.transport = self
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def write(self, data: bytes) -> None:
         self.calls.append(data)
@@ -74,6 +79,36 @@ async def test_a_drain_sends_before_it_waits() -> None:
     writer.write(b"c")
     await asyncio.sleep(0)
     assert calls == [b"ab", "drain", b"c"]
+
+
+@pytest.mark.parametrize(
+    ("unsent", "closing", "waits"),
+    [
+        pytest.param(0, False, False, id="all has been sent"),
+        pytest.param(1, False, True, id="the peer is slow"),
+        pytest.param(0, True, True, id="the connection is being closed"),
+    ],
+)
+@in_a_loop
+async def test_a_drain_waits_where_there_is_something_to_wait_for(
+    unsent: int, closing: bool, waits: bool
+) -> None:
+    writer, calls, fake = joined()
+    fake.unsent, fake.closing = unsent, closing
+    await writer.drain()
+    assert calls == (["drain"] if waits else [])
+
+
+@in_a_loop
+async def test_what_is_alone_in_its_iteration_goes_out_at_once() -> None:
+    writer, calls, _ = joined()
+    writer.write(Single(b"a"))
+    assert calls == [b"a"]
+    writer.write(b"b")
+    writer.write(Single(b"c"))
+    assert calls == [b"a"]
+    await asyncio.sleep(0)
+    assert calls == [b"a", b"bc"]
 
 
 @pytest.mark.parametrize("how", ["close", "write_eof"])

@@ -130,6 +130,8 @@ class EndpointConfig(Section):
     """Patterns of `anthropic-beta` flags that are passed on; absent = all, [] = none."""
     models: Strings = ()
     """Patterns of the models served over this protocol; [] = all."""
+    exclude: Strings = ()
+    """Patterns of models that go over another of the provider's protocols."""
     profile: ProfilePatch = ProfilePatch()
     """What this protocol's surface accepts, where it differs."""
 

@@ -67,11 +67,13 @@ class Endpoint:
     paths: Mapping[str, str] = field(default_factory=dict)
     betas: tuple[str, ...] | None = None
     models: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     profiles: tuple[ProfilePatch, ...] = ()
 
     def serves(self, model: str) -> bool:
         """Whether this model is offered over this protocol."""
-        return not self.models or matches_any(self.models, model)
+        allowed = not self.models or matches_any(self.models, model)
+        return allowed and not matches_any(self.exclude, model)
 
     def path(self, operation: str, model: str, usual: str) -> str:
         """The path below the base URL: the configured one for `generate`, `stream`, … else the usual one."""
@@ -299,6 +301,7 @@ def _endpoint(
         },
         betas=next((one.betas for one in reversed(given) if one.betas is not None), None),
         models=next((one.models for one in reversed(given) if one.models), ()),
+        exclude=next((one.exclude for one in reversed(given) if one.exclude), ()),
         profiles=tuple(patch for patch in patches if patch is not None and patch.values),
     )
 

@@ -220,6 +220,21 @@ def test_clients_go_untranslated_wherever_a_provider_speaks_their_protocol(proto
 
 
 @pytest.mark.parametrize(
+    ("more", "model", "protocol"),
+    [
+        pytest.param("", "gpt-6.1-sol", "openai_responses", id="GPT-6 has tools over Responses only"),
+        pytest.param("", "gpt-5-mini", "openai_chat", id="GPT-5 has them over both"),
+        pytest.param(", protocol: openai_chat", "gpt-6.1-sol", "openai_chat", id="unless the entry says Chat"),
+    ],
+)  # fmt: skip
+def test_chat_clients_are_translated_for_models_that_refuse_tools_over_chat(
+    more: str, model: str, protocol: str
+) -> None:
+    config = loads(f"providers: {{x: {{preset: openai, api_key: k{more}}}}}")
+    assert config.provider("x").endpoint_for("openai_chat", model).protocol == protocol
+
+
+@pytest.mark.parametrize(
     ("preset", "model", "protocol"),
     [
         pytest.param("kimi", "kimi-k3", "openai_responses", id="K3 over Responses"),

@@ -115,7 +115,9 @@ def test_a_bare_gemini_count_keeps_its_body() -> None:
     bare = {"contents": []}
     assert forwarded(bare, "m", lambda body: body) is bare
     wrapped = {"generateContentRequest": {"model": "models/x", "contents": []}}
-    assert forwarded(wrapped, "m", lambda body: body)["generateContentRequest"]["model"] == "models/m"
+    assert (
+        forwarded(wrapped, "m", lambda body: body)["generateContentRequest"]["model"] == "models/m"
+    )
     assert wrapped["generateContentRequest"]["model"] == "models/x"
 
 

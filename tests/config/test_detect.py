@@ -19,7 +19,9 @@ from config.detect import detect, guesses
         pytest.param("tp-abc", "mimo-token-plan", True, id="MiMo's token plan"),
         pytest.param("deepseek-abc", "deepseek", True, id="DeepSeek by name"),
         pytest.param("sk-" + "0a" * 16, "deepseek", True, id="DeepSeek by shape"),
-        pytest.param("sk-" + "aB3" * 16, "kimi", False, id="Moonshot by shape, on either of its hosts"),
+        pytest.param(
+            "sk-" + "aB3" * 16, "kimi", False, id="Moonshot by shape, on either of its hosts"
+        ),
         pytest.param("sk-proj-abc", "openai", True, id="OpenAI's project keys"),
         pytest.param("AIzaabc", "gemini", True, id="Google"),
         pytest.param("AQ.abc", "gemini", True, id="Google, the newer form"),

@@ -40,6 +40,8 @@ IDS: Final = (
     "long_" + "x" * 120,
 )
 """Ids of this provider and of others, one that is longer than any provider takes."""
+ELSEWHERE: Final = "c2lnbmVkIGVsc2V3aGVyZQ=="
+"""A signature that no provider here has made."""
 CUSTOM_ID: Final = "call_c"
 NAMELESS: Final = IDS[1]
 """What Gemini clients leave out: such calls and results pair by name and order."""
@@ -63,9 +65,10 @@ _ASSISTANT: Final = frozenset({Kind.SAYS, Kind.THINKS, Kind.CALLS})
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """One thing of a history. `text` "" = an empty message, of a call it is its argument.
+    """One thing of a history. `text` "" = an empty message; of a call it is the argument.
 
-    `call_id` says which call it is or answers.    `apart` = in a message of its own, even where the one before it is of the same role.
+    `call_id` says which call it is or answers. `apart` = in a message of its own, even where the one before it is
+    of the same role. `failed` = the result is an error, the thought was signed elsewhere.
     """
 
     kind: Kind
@@ -87,11 +90,6 @@ class Atom:
         return "assistant" if self.kind in _ASSISTANT else "user"
 
 
-def system(text: str) -> Atom:
-    """A system turn."""
-    return Atom(Kind.SYSTEM, text)
-
-
 def user(text: str = "", *, apart: bool = False) -> Atom:
     """What the user says."""
     return Atom(Kind.USER, text, apart=apart)
@@ -103,7 +101,7 @@ def says(text: str = "", *, apart: bool = False) -> Atom:
 
 
 def thinks(text: str) -> Atom:
-    """What the assistant thinks, with a signature that is nobody's."""
+    """What the assistant thinks, without a signature."""
     return Atom(Kind.THINKS, text)
 
 
@@ -196,14 +194,15 @@ def _item(atom: Atom) -> JsonObject:
             return {**item, "name": "look", "arguments": dump_text({"at": atom.text})}
         case Kind.RESULT:
             # Of a function, whatever was called: that is what clients send which know no others.
-            return {"type": "function_call_output", "call_id": atom.call_id, "output": atom.text}
+            kind = "custom_tool_call_output" if atom.failed else "function_call_output"
+            return {"type": kind, "call_id": atom.call_id, "output": atom.text}
         case Kind.THINKS:
             summary = [{"type": "summary_text", "text": atom.text}]
             return {
                 "type": "reasoning",
                 "id": "rs_1",
                 "summary": summary,
-                "encrypted_content": None,
+                "encrypted_content": ELSEWHERE if atom.failed else None,
             }
         case Kind.SAYS:
             content = [{"type": "output_text", "text": atom.text, "annotations": []}]
@@ -240,7 +239,7 @@ def _block(atom: Atom) -> JsonObject:
             block = {"type": "tool_result", "tool_use_id": atom.call_id, "content": atom.text}
             return {**block, "is_error": True} if atom.failed else block
         case Kind.THINKS:
-            return {"type": "thinking", "thinking": atom.text, "signature": ""}
+            return {"type": "thinking", "thinking": atom.text, "signature": ELSEWHERE * atom.failed}
         case _:
             return {"type": "text", "text": atom.text}
 
@@ -270,7 +269,7 @@ def _part(atom: Atom) -> JsonObject:
             key = "error" if atom.failed else "output"
             return {"functionResponse": {**call, "response": {key: atom.text}}}
         case Kind.THINKS:
-            return {"text": atom.text, "thought": True}
+            return {"text": atom.text, "thought": True, "thoughtSignature": ELSEWHERE * atom.failed}
         case _:
             return {"text": atom.text}
 
@@ -345,7 +344,8 @@ def _settled(place: int, atom: Atom) -> Atom:
         case Kind.RESULT:
             return replace(atom, text=text)
         case Kind.SYSTEM | Kind.THINKS:
-            return Atom(atom.kind, text.strip() or f"<{atom.kind}{place}>")
+            failed = atom.failed and atom.kind is Kind.THINKS
+            return Atom(atom.kind, text.strip() or f"<{atom.kind}{place}>", failed=failed)
         case _:
             return Atom(atom.kind, text, apart=atom.apart)
 
@@ -385,6 +385,8 @@ FOUND: Final = (
 
 def _outcome(client: str, upstream: str, history: History, mode: Mode) -> Any:
     """What is sent and what was recorded, or the refusal."""
+    if client == upstream:  # signatures of this protocol are that provider's own affair
+        history = [replace(atom, failed=False) for atom in history]
     try:
         request = parse_body(client, _WRITERS[client](history))
         return render(request, upstream, mode)

@@ -21,6 +21,7 @@ from addons.joinchunks import JoinChunks
 from addons.joinwrites import JoinWrites
 from addons.keep import KeepState, Part
 from addons.local import LocalPages
+from addons.lookups import Lookups
 from addons.pace import Pace
 from addons.picker import Picker
 from addons.pool import Pool
@@ -70,6 +71,7 @@ def assemble() -> list[object]:
         engine,
         JoinWrites(),
         TypeChecks(),
+        Lookups(),
         Collector(),
         JoinChunks(engine),
         Shortcut(engine),

@@ -152,11 +152,11 @@ class Admin:
 
 def check_local(address: str, headers: Mapping[str, str]) -> None:
     """Refuse everything but a program on this machine that speaks for itself."""
-    if not _is_loopback(address):
+    if not is_loopback(address):
         raise _forbidden("only programs on this machine may come here while admin.key is not set")
     if any(name in FORWARDING or name.startswith("x-forwarded-") for name in headers):
         raise _forbidden("forwarded requests may not come here while admin.key is not set")
-    if not _is_loopback(_host(headers.get("host", ""))):
+    if not is_loopback(_host(headers.get("host", ""))):
         raise _forbidden("the Host header names another machine")
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers.get("host"):
@@ -171,7 +171,8 @@ def _host(value: str) -> str:
     return urlsplit(f"//{value}").hostname or ""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address, or a name of one, is this machine's own."""
     if host == "localhost":
         return True
     try:

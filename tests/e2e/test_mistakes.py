@@ -100,6 +100,24 @@ def test_a_providers_key_is_no_key_of_the_gateway(mistaken: Gateway) -> None:
     assert "sk-of-a-provider" not in mistaken.log
 
 
+KEYS = [{"name": "a", "key": "key-of-a"}]
+
+
+@pytest.mark.parametrize(
+    ("keys", "host", "told"),
+    [
+        pytest.param([], "127.0.0.1", False, id="this machine only"),
+        pytest.param([], "0.0.0.0", True, id="every interface, and one generated key"),
+        pytest.param(KEYS, "0.0.0.0", False, id="every interface, and keys of its own"),
+    ],
+)
+def test_a_port_that_is_open_to_others_is_told(
+    keys: list[dict[str, str]], host: str, told: bool
+) -> None:
+    with Gateway({"client_keys": keys}, options=("--listen-host", host)) as gateway:
+        assert ("other machines can connect (0.0.0.0:" in gateway.log) == told
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -35,7 +35,7 @@ from mitmproxy.proxy import commands, events, layer, server_hooks
 from mitmproxy.proxy.context import Context
 from mitmproxy.tls import ClientHelloData
 
-from addons import local_socket
+from addons import farewell, local_socket
 from addons.contract import (
     Attempt,
     Cause,
@@ -223,6 +223,8 @@ class Engine:
 
     def running(self) -> None:
         """Force the settings that the engine needs."""
+        if absent := farewell.missing():
+            log.warning("a GOAWAY cuts an upstream's answers: there is no %s", ", ".join(absent))
         if ctx.options.connection_strategy != "lazy":
             log.info("connection_strategy is now lazy: the upstream is chosen per request")
             ctx.options.connection_strategy = "lazy"

@@ -241,7 +241,7 @@ class Failover:
             one.error = self._error_of(attempt, one)
         answered = attempt.flow.response is not None  # by another addon, in place of the error
         exchange.error = None if answered else one.error
-        _tell_operator(attempt, one)
+        _tell_operator(exchange.id, attempt, one)
         self._credentials.failed(one)
         self._picker.failed(exchange, one)
 
@@ -467,7 +467,7 @@ class Failover:
             return self._shown(exchange, one.error)
         if cause is Cause.REFUSED and exchange.error is not None:
             return self._shown(exchange, exchange.error)
-        log.debug("broken cause=%s %s", cause, message)
+        log.debug("broken request_id=%s cause=%s %s", exchange.id, cause, message)
         return _of_transport(cause, one, ErrorKind.UPSTREAM_CUT)
 
     def ping(self, attempt: Attempt) -> bytes:
@@ -502,7 +502,7 @@ class Failover:
             kind, text = ErrorKind.INVALID_REQUEST, "the request is not valid HTTP"
         else:
             kind, text = ErrorKind.UNREACHABLE, "could not reach the provider"
-        log.debug("protocol error status=%s %s", status, message)
+        log.debug("protocol error request_id=%s status=%s %s", exchange.id, status, message)
         exchange.error = GatewayError(kind, text)
         return error_response(exchange.translator, exchange.error, exchange.id)
 
@@ -578,7 +578,7 @@ def _of_transport(cause: Cause, one: Try | None, usual: ErrorKind) -> GatewayErr
     return GatewayError(CAUSES.get(cause, usual), words, provider=name or None)
 
 
-def _tell_operator(attempt: Attempt, one: Try) -> None:
+def _tell_operator(request_id: str, attempt: Attempt, one: Try) -> None:
     """Log why an attempt failed: what the engine saw, never what the provider said, which may quote a prompt."""
     request, cause = attempt.request, attempt.cause
     why = attempt.error or "no reason given"
@@ -588,13 +588,14 @@ def _tell_operator(attempt: Attempt, one: Try) -> None:
             path = request.path.partition("?")[0]
             why += f" to POST {path}: a model it does not have, or a wrong base_url?"
     log.warning(
-        "attempt_failed provider=%s model=%r cause=%s %s:%d %s",
+        "attempt_failed provider=%s model=%r cause=%s %s:%d %s request_id=%s",
         one.candidate.provider,
         one.candidate.wire_model,
         cause,
         request.host,
         request.port,
         why,
+        request_id,
     )
 
 

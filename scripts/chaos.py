@@ -2,6 +2,10 @@
 
 Every answer must be whole and right, or end in its protocol's own error, within the timeouts; afterwards the gateway
 must be alive, with no active exchange, no connection left in use, and memory as before. Linux only (/proc).
+
+Each problem is printed with all that it takes to trace it: number, place of the fault, what the client got, and the
+gateway's log lines of the request. A timeout under a harmless fault is counted apart, as late, only where the gateway
+or this process (client and provider) had no processor for half of its time: own work never excuses it.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 import tempfile
 import time
 from collections import Counter
@@ -22,11 +27,16 @@ from typing import Any, Final
 from scripts.fault_tls import H2_FAULTS, TLS_FAULTS, FaultTls
 from scripts.fault_upstream import FAULTS, HARMLESS, FaultUpstream
 from scripts.mitm import KEY, Mitmdump
+from scripts.starved import BEAT_S, watch
 
 type Json = dict[str, Any]
 
 CONCURRENCY: Final = 24
 LONGEST_S: Final = 15.0
+TIMEOUT_S: Final = 2.0
+"""Of the gateway, for connecting, the first byte and silence."""
+STARVED_S: Final = TIMEOUT_S / 2
+"""Without a processor, within one exchange: that explains a timeout."""
 ROUNDS: Final = 4
 SETTLE_S: Final = 4
 RARE: Final = {
@@ -56,7 +66,7 @@ LEFT: Final = (
     "tls-silent",
 )
 """Of which clients leave: while the gateway connects, waits, streams and ends."""
-UNNOTICED: Final = HARMLESS | {"h2-none", "h2-drip"}
+UNNOTICED: Final = HARMLESS | {"h2-none", "h2-drip", "h2-goaway-graceful"}
 """Faults that a client must not notice."""
 _ENDS: Final = {
     "openai_chat": b"data: [DONE]",
@@ -64,6 +74,33 @@ _ENDS: Final = {
     "anthropic": b"event: message_stop",
     "gemini": b'"finishReason"',
 }
+_TIMEOUTS: Final = re.compile(rb"took too long|in time|stopped in the middle")
+"""Of the gateway's own words."""
+_REQUEST_ID: Final = re.compile(rb"(?i)\r\nx-llmgate-request-id: (\S+)")
+TRACE: Final = """
+import asyncio
+import logging
+import pathlib
+
+from scripts.starved import watch
+
+folder = pathlib.Path(__file__).parent
+handler = logging.FileHandler(folder / "trace")
+handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+for name in ("llmgate", "addons"):
+    logging.getLogger(name).addHandler(handler)
+
+def load(loader):
+    global watching
+    starved = (folder / "starved").open("w", buffering=1)
+    watching = asyncio.get_running_loop().create_task(
+        watch(lambda at, for_s: print(at, for_s, file=starved))
+    )
+
+def done():
+    watching.cancel()
+"""
+"""A script that keeps what the gateway logs, of all levels, and when it had no processor."""
 _STREAM_ERRORS: Final = {
     "openai_chat": b'data: {"error":',
     "openai_responses": b"event: response.failed",
@@ -73,11 +110,47 @@ _STREAM_ERRORS: Final = {
 
 
 @dataclass(slots=True)
+class Asked:
+    """One exchange, and what came of it."""
+
+    number: int
+    fault: str
+    place: int
+    """The seed of the fault, which stands in the request's text."""
+    protocol: str
+    provider: str
+    stream: bool
+    request: bytes
+    answer: bytes = b""
+    started: float = 0.0
+    took_s: float = 0.0
+    error: str = ""
+
+    def told(self, trace: str) -> str:
+        """All that it takes to trace it."""
+        found = _REQUEST_ID.search(self.answer.partition(b"\r\n\r\n")[0])
+        request_id = found[1].decode() if found is not None else ""
+        logged = [line for line in trace.splitlines() if request_id and request_id in line]
+        return "\n  ".join(
+            [
+                f"#{self.number} {self.fault}~{self.place}: {self.protocol} -> {self.provider}, "
+                f"stream={self.stream}, {self.took_s:.2f} s {self.error}".rstrip(),
+                f"got {len(self.answer)} bytes: {self.answer[:300]!r} … {self.answer[-300:]!r}",
+                *(logged or [f"no log line of request {request_id or 'without id'}"]),
+            ]
+        )
+
+
+@dataclass(slots=True)
 class Report:
     """What came of a run; `problems` must stay empty."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Timeouts of harmless faults of which the machine's load is the cause."""
+    starved_s: float = 0.0
+    """How long the gateway had no processor, in all."""
     rss_mb: list[float] = field(default_factory=list)
     """After each round."""
     active: int = -1
@@ -87,7 +160,9 @@ class Report:
 
     def table(self) -> str:
         """Fault x outcome, as Markdown."""
-        kinds = ("whole", "error answer", "error in the stream", "left by the client", "wrong")
+        kinds = ["whole", "error answer", "error in the stream", "left by the client", "wrong"]
+        if self.late:
+            kinds.append("late")
         rows = ["| fault | " + " | ".join(kinds) + " |", "|---|" + "--:|" * len(kinds)]
         for name in dict.fromkeys([*ALL_FAULTS, *(fault for fault, _ in self.outcomes)]):
             counts = [self.outcomes[name, kind] for kind in kinds]
@@ -101,8 +176,8 @@ class Report:
                 f"{self.outcomes.total()} exchanges in {self.took_s:.0f} s, slowest "
                 f"{self.slowest_s:.1f} s; RSS after each round {memory} MB; active {self.active}; "
                 f"upstream answers open {self.busy}; "
-                f"problems {len(self.problems)}",
-                *self.problems[:10],
+                f"the gateway was without a processor for {self.starved_s:.1f} s; "
+                f"late {len(self.late)}; problems {len(self.problems)}",
             ]
         )
 
@@ -119,7 +194,13 @@ def configuration(base_url: str, tls: FaultTls) -> Json:
     }
     return {
         "providers": providers | tls.providers(PROVIDERS),
-        "timeouts": {"connect_s": 2, "first_byte_s": 2, "idle_s": 2, "total_s": 9, "stream_s": 9},
+        "timeouts": {
+            "connect_s": TIMEOUT_S,
+            "first_byte_s": TIMEOUT_S,
+            "idle_s": TIMEOUT_S,
+            "total_s": 9,
+            "stream_s": 9,
+        },
         "retry": {"max_attempts": 1},
         "cooldowns": {"enabled": False},
     }
@@ -187,6 +268,10 @@ class Chaos:
     tls: FaultTls
     random: random.Random
     report: Report = field(default_factory=Report)
+    noticed: list[tuple[str, Asked]] = field(default_factory=list)
+    """Exchanges to be told of, with why."""
+    starved: list[tuple[float, float]] = field(default_factory=list)
+    """When this process had no processor, and for how long."""
 
     def plan(self, count: int) -> list[str]:
         """The faults of a run, shuffled."""
@@ -197,8 +282,8 @@ class Chaos:
         self.random.shuffle(chosen)
         return chosen
 
-    def request(self, fault: str) -> tuple[str, str, bool, bytes]:
-        """Client protocol, provider, whether it streams, and the bytes; the place of the fault stands in the text."""
+    def asked(self, fault: str) -> Asked:
+        """An exchange of any pair of protocols; the place of the fault stands in its text."""
         protocol = self.random.choice(PROTOCOLS)
         provider = self.random.choice(list(PROVIDERS))
         if fault in H2_FAULTS:
@@ -206,36 +291,51 @@ class Chaos:
         elif fault in TLS_FAULTS:
             provider = fault
         stream = self.random.random() < 0.6
-        text = f"fault-{fault}~{self.random.randrange(10**9)}"
+        place = self.random.randrange(10**9)
+        text = f"fault-{fault}~{place}"
         made = request_bytes(protocol, f"{provider}/fault-{fault}", stream, text)
-        return protocol, provider, stream, made
+        return Asked(self.report.outcomes.total(), fault, place, protocol, provider, stream, made)
 
     async def exchange(self, fault: str) -> None:
-        """One exchange of any pair of protocols."""
-        protocol, provider, stream, request = self.request(fault)
-        where = f"{fault}: {protocol} -> {provider}, stream={stream}"
-        started = time.monotonic()
-        answer = b""
+        """One exchange, judged."""
+        one = self.asked(fault)
+        one.started = time.monotonic()
+        outcome = "wrong"
         try:
             async with asyncio.timeout(LONGEST_S):
-                answer = await ask(self.gateway.port, request)
-            outcome = judge(protocol, stream, answer)
+                one.answer = await ask(self.gateway.port, one.request)
+            outcome = judge(one.protocol, one.stream, one.answer)
         except (TimeoutError, OSError, ValueError) as error:
-            outcome = "wrong"
-            where += f" {type(error).__name__}"
-        self.report.slowest_s = max(self.report.slowest_s, time.monotonic() - started)
-        if fault in UNNOTICED and outcome != "whole":
-            outcome = "wrong"
-        if outcome == "wrong":
-            self.report.problems.append(f"{where} {answer[:200]!r} … {answer[-300:]!r}")
+            one.error = type(error).__name__
+        one.took_s = time.monotonic() - one.started
+        self.report.slowest_s = max(self.report.slowest_s, one.took_s)
+        if fault in UNNOTICED and outcome not in ("whole", "wrong"):
+            outcome = "late" if self.excused(one) else "wrong"
+        if outcome in ("wrong", "late"):
+            self.noticed.append((outcome, one))
         self.report.outcomes[fault, outcome] += 1
+
+    def excused(self, one: Asked) -> bool:
+        """Whether it is a timeout in whose time the gateway, or this process, had no processor."""
+        if _TIMEOUTS.search(one.answer) is None:
+            return False
+        ended = one.started + one.took_s
+        return any(
+            sum(for_s for at, for_s in starved if one.started < at < ended + BEAT_S) > STARVED_S
+            for starved in (self.starved, self.gateway_starved())
+        )
+
+    def gateway_starved(self) -> list[tuple[float, float]]:
+        """As `starved`, of the gateway."""
+        lines = map(str.split, self.gateway.kept("starved").splitlines())
+        return [(float(at), float(for_s)) for at, for_s in lines]
 
     async def abort(self, _fault: str) -> None:
         """A client that leaves at a random moment."""
-        *_, request = self.request(self.random.choice(LEFT))
+        one = self.asked(self.random.choice(LEFT))
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(self.random.random() * 0.15):
-                await ask(self.gateway.port, request)
+                await ask(self.gateway.port, one.request)
         self.report.outcomes["abort", "left by the client"] += 1
 
     async def run(self, faults: Sequence[str], *, aborting: bool = False) -> None:
@@ -252,12 +352,22 @@ class Chaos:
     async def rounds(self, count: int, aborts: int) -> None:
         """Everything, in rounds; memory is looked at when each has settled."""
         started = time.monotonic()
+        watching = asyncio.create_task(watch(lambda *beat: self.starved.append(beat)))
         for _ in range(ROUNDS):
             await self.run(self.plan(count // ROUNDS))
             await self.run(["abort"] * (aborts // ROUNDS), aborting=True)
             await self.quiet()
             self.report.rss_mb.append(await self._settled_rss_mb())
+        watching.cancel()
         self.report.took_s = time.monotonic() - started
+        self.report.starved_s = sum(for_s for _, for_s in self.gateway_starved())
+
+    def tell(self) -> None:
+        """Say what was noticed, with the gateway's log lines."""
+        trace = self.gateway.kept("trace")
+        for outcome, one in self.noticed:
+            kept = self.report.late if outcome == "late" else self.report.problems
+            kept.append(one.told(trace))
 
     async def _settled_rss_mb(self) -> float:
         """The least within a few seconds: free memory is given back a moment after the last request."""
@@ -293,12 +403,13 @@ async def chaos(count: int, seed: int, aborts: int) -> Report:
     """A whole run in rounds of the same faults and leaving clients, and a look at what is left after each."""
     with tempfile.TemporaryDirectory(prefix="llmgate-chaos-") as folder:
         async with FaultUpstream() as upstream, FaultTls(Path(folder)) as tls:
-            gateway = Mitmdump.gateway(configuration(upstream.base_url, tls))
+            gateway = Mitmdump.gateway(configuration(upstream.base_url, tls), TRACE)
             await asyncio.to_thread(gateway.__enter__)
             try:
                 dice = random.Random(seed)  # noqa: S311 - repeatable
                 one = Chaos(gateway, upstream, tls, dice)
                 await one.rounds(count, aborts)
+                one.tell()
                 if "Traceback" in (log := gateway.log):
                     one.report.problems.append(log[log.index("Traceback") :][:1500])
                 return one.report
@@ -314,9 +425,13 @@ def main() -> None:
         "--aborts", type=int, default=2000, help="requests that their client leaves"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--problems", type=Path, help="write all problems here, not only ten")
     options = parser.parse_args()
     report = asyncio.run(chaos(options.n, options.seed, options.aborts))
-    print(report.table())
+    noticed = [*report.problems, *(f"late: {one}" for one in report.late)]
+    print(report.table(), *noticed[:10], sep="\n")
+    if options.problems is not None:
+        options.problems.write_text("\n".join([*noticed, ""]))
     raise SystemExit(1 if report.problems else 0)
 
 

@@ -25,6 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hyperframe.frame import GoAwayFrame
 
 from scripts.fake.http import Request
 from scripts.fault_upstream import NAME, STALL_S, placed
@@ -105,6 +106,7 @@ class Stream:
         self.id = stream_id
         self.protocol, self.stream, self.frames = placed(request)
         self.body = b"".join(self.frames)
+        self.sent = 0
         self.random = random.Random(seed)  # noqa: S311 - places faults
 
     def head(self) -> None:
@@ -133,7 +135,12 @@ class Stream:
     async def part(self) -> None:
         """Send a head and a random part of the body, never its end."""
         self.head()
-        await self.send(self.body[: 1 + self.random.randrange(len(self.body) * 3 // 4)])
+        self.sent = 1 + self.random.randrange(len(self.body) * 3 // 4)
+        await self.send(self.body[: self.sent])
+
+    async def rest(self) -> None:
+        """Send what `part` has left."""
+        await self.send(self.body[self.sent :], end=True)
 
     def reset(self, code: h2.errors.ErrorCodes = h2.errors.ErrorCodes.INTERNAL_ERROR) -> None:
         """RST_STREAM."""
@@ -181,6 +188,15 @@ async def h2_goaway_middle(one: Stream) -> None:
     one.goaway(one.id)
 
 
+async def h2_goaway_graceful(one: Stream) -> None:
+    """As servers leave that are deployed anew: this answer is the last one. h2 itself would take no more after it."""
+    await one.part()
+    frame = GoAwayFrame(0, last_stream_id=one.id, error_code=0)
+    one.server.transport.write(frame.serialize())
+    await one.rest()
+    one.server.transport.close()
+
+
 async def h2_close_middle(one: Stream) -> None:
     await one.part()
     one.server.transport.close()
@@ -212,6 +228,7 @@ H2_FAULTS: Final[Mapping[str, Callable[[Stream], Awaitable[None]]]] = {
     "h2-reset-middle": h2_reset_middle,
     "h2-goaway-first": h2_goaway_first,
     "h2-goaway-middle": h2_goaway_middle,
+    "h2-goaway-graceful": h2_goaway_graceful,
     "h2-close-middle": h2_close_middle,
     "h2-truncated": h2_truncated,
     "h2-mute": h2_mute,

@@ -35,27 +35,37 @@ class Mitmdump:
     """`with Mitmdump(script, mode) as proxy`: a process on a loopback port; Linux only, it reads /proc."""
 
     def __init__(
-        self, script: Path, upstream: str, *, config: dict[str, Any] | None = None
+        self,
+        script: Path,
+        upstream: str,
+        *,
+        config: dict[str, Any] | None = None,
+        beside: str = "",
     ) -> None:
-        """`upstream` is the reverse mode's target; `config` the gateway's configuration, if it is one."""
+        """`upstream` is the reverse mode's target; `config` the gateway's configuration, if it is one.
+
+        `beside` is the text of a second script.
+        """
         self._script = script
         self._upstream = upstream
         self._config = config
+        self._beside = beside
         self._directory = tempfile.TemporaryDirectory(prefix="llmgate-measure-")
         self.home = Path(self._directory.name)
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def gateway(cls, config: dict[str, Any]) -> Mitmdump:
+    def gateway(cls, config: dict[str, Any], beside: str = "") -> Mitmdump:
         """A gateway with this configuration and the client key `KEY`."""
         keys = {"client_keys": [{"name": "measure", "key": KEY}]}
-        return cls(ROOT / "addons" / "llmgate.py", "http://localhost:9", config=keys | config)
+        script = ROOT / "addons" / "llmgate.py"
+        return cls(script, "http://localhost:9", config=keys | config, beside=beside)
 
     def __enter__(self) -> Self:
         self.port = _free_port()
         ready = self.home / "ready.py"
-        ready.write_text(READY)
+        ready.write_text(self._beside + READY)
         command = [str(Path(sys.executable).with_name("mitmdump")), "-q"]
         command += ["-s", str(self._script), "-s", str(ready)]
         command += ["--mode", f"reverse:{self._upstream}@{self.port}", "--listen-host", "127.0.0.1"]
@@ -100,6 +110,11 @@ class Mitmdump:
     def log(self) -> str:
         """Everything that it has printed."""
         return (self.home / "log").read_text(errors="replace")
+
+    def kept(self, name: str) -> str:
+        """What a script beside it has written into a file of its own folder."""
+        file = self.home / name
+        return file.read_text(errors="replace") if file.exists() else ""
 
     @property
     def alive(self) -> bool:

@@ -17,6 +17,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+from hyperframe.frame import GoAwayFrame
 from mitmproxy import certs, http, options
 from mitmproxy.tools.dump import DumpMaster
 
@@ -438,6 +439,7 @@ class H2Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.seen.append("connection")
+        self.last = 2**31 - 1
         self.conn = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         )
@@ -470,7 +472,29 @@ class H2Upstream(asyncio.Protocol):
                 self.streams.pop(event.stream_id, None)
         self.flush()
 
+    def leave(self, last_stream_id: int, error_code: int = 0) -> None:
+        """GOAWAY, of which this side's h2 knows nothing: it would take no more."""
+        self.last = last_stream_id
+        frame = GoAwayFrame(0, last_stream_id=last_stream_id, error_code=error_code)
+        self.flush()
+        self.transport.write(frame.serialize())  # type: ignore[attr-defined]
+
+    async def answer_and_leave(self, stream_id: int) -> None:
+        """Say that this is the last answer, as servers do: first without knowing which one is, and in its middle."""
+        self.leave(2**31 - 1)
+        head = [(":status", "200"), ("content-type", "text/event-stream")]
+        self.conn.send_headers(stream_id, head)
+        self.conn.send_data(stream_id, b"data: 0\n\n")
+        self.leave(stream_id)
+        for number in range(1, 3):
+            self.conn.send_data(stream_id, b"data: %d\n\n" % number)
+            self.flush()
+            await asyncio.sleep(0.005)
+        self.conn.end_stream(stream_id)
+
     async def respond(self, stream_id: int) -> None:
+        if stream_id > self.last:
+            return
         what = self.decide(self.streams[stream_id])
         self.seen.append(what)
         if what == "429":
@@ -480,6 +504,12 @@ class H2Upstream(asyncio.Protocol):
             self.conn.reset_stream(stream_id, 2)
         elif what == "goaway":
             self.conn.close_connection()
+        elif what == "refused":
+            self.conn.reset_stream(stream_id, 7)
+        elif what == "unseen":
+            self.leave(0)
+        elif what == "leaving":
+            await self.answer_and_leave(stream_id)
         elif what in ("ok", "slow"):
             self.conn.send_headers(
                 stream_id, [(":status", "200"), ("content-type", "text/event-stream")]

@@ -519,6 +519,60 @@ async def test_an_http2_upstream_that_fails_first(what: str) -> None:
 
 
 @in_a_loop
+async def test_an_http2_upstream_that_leaves_finishes_its_answer_and_gets_no_further_request() -> (
+    None
+):
+    async with h2_upstream(lambda headers: "leaving") as (url, seen):
+        policy = Steered(url, http2=True, tries=1, first_byte_timeout_s=2)
+        async with gateway(policy) as gate, Client(gate.port) as client:
+            replies = [await client.ask() for _ in range(2)]
+    assert [(reply.status, reply.body) for reply in replies] == [(200, EVENTS)] * 2
+    assert seen == ["connection", "leaving"] * 2
+
+
+def without_resets(seen: list[str]) -> list[str]:
+    """A stream that will not be answered may be reset or not."""
+    return [line for line in seen if not line.startswith("reset")]
+
+
+@pytest.mark.parametrize("what", ["refused", "unseen"])
+@in_a_loop
+async def test_a_request_that_was_not_looked_at_is_sent_again_and_no_failure(what: str) -> None:
+    plan = [what]
+    async with h2_upstream(lambda headers: plan.pop() if plan else "ok") as (url, seen):
+        policy = Steered(url, http2=True, tries=1)
+        async with gateway(policy) as gate:
+            reply = await ask(gate.port)
+    assert (reply.status, reply.body) == (200, EVENTS)
+    assert without_resets(seen) == ["connection", what, "connection", "ok"]
+    assert [attempt.cause for attempt in policy.attempts] == [None]
+
+
+@pytest.mark.parametrize("what", ["refused", "unseen"])
+@in_a_loop
+async def test_an_upstream_that_never_looks_fails(what: str) -> None:
+    async with h2_upstream(lambda headers: what) as (url, seen):
+        policy = Steered(url, http2=True, tries=1)
+        async with gateway(policy) as gate:
+            assert (await ask(gate.port)).status == 502
+    assert without_resets(seen) == ["connection", what] * 2
+    assert policy.attempts[0].cause is Cause.PROTOCOL
+
+
+@in_a_loop
+async def test_streams_that_wait_for_a_place_go_elsewhere_when_the_upstream_leaves() -> None:
+    async with (
+        h2_upstream(lambda headers: "leaving") as (url, _seen),
+        gateway(Steered(url, http2=True, tries=1)) as gate,
+        H2Client(gate.port) as client,
+    ):
+        streams = [client.send() for _ in range(30)]
+        await eventually(lambda: client.ended >= set(streams))
+        assert [client.statuses[stream] for stream in streams] == ["200"] * 30
+        assert {client.bodies[stream] for stream in streams} == {EVENTS}
+
+
+@in_a_loop
 async def test_http2_on_both_sides_with_a_failover_in_each_stream() -> None:
     def by_key(headers: dict[str, str]) -> str:
         return "429" if headers["authorization"] == "Bearer key-1" else "ok"

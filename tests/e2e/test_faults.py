@@ -188,6 +188,15 @@ def test_an_http2_answer_that_breaks_is_whole_from_elsewhere_or_an_error(
     assert "error in the stream" in seen
 
 
+@BOTH
+def test_an_answer_of_an_http2_upstream_that_leaves_is_whole(gate: Gateway, stream: bool) -> None:
+    for place in range(4):
+        model = f"h2-claude/fault-h2-goaway-graceful~{place}"
+        outcome, answer = ask(gate, "anthropic", model, stream=stream)
+        assert outcome == "whole", answer
+        assert b"x-llmgate-attempts: 1" in answer
+
+
 @SOME
 def test_a_stall_after_the_first_events_ends_in_the_protocols_error(
     gate: Gateway, client: str

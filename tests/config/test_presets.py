@@ -94,7 +94,7 @@ NATIVE: Mapping[str, Mapping[str, str]] = {
         "minimax-cn": "https://api.minimax.cn/anthropic/v1",
         "mimo": "https://api.xiaomimimo.com/anthropic/v1",
         "mimo-token-plan": "https://token-plan-cn.xiaomimimo.com/anthropic/v1",
-        "volcengine": "https://ark.cn-beijing.volces.com/api/v3/compatible/v1",
+        "volcengine": "https://ark.cn-beijing.volces.com/api/compatible/v1",
         "siliconflow": "https://api.siliconflow.cn/v1",
         "stepfun": "https://api.stepfun.com/v1",
         "modelscope": "https://api-inference.modelscope.cn/v1",

@@ -430,3 +430,37 @@ def test_a_providers_verdict_on_asking_again_reaches_the_client(
         error = PROTOCOLS[upstream].parse_error(status, {"x-should-retry": word}, b"{}")
         reply = PROTOCOLS[client].render_error(error, "req_1")
         assert reply.headers["x-should-retry"] == word
+
+
+def picture(url: str) -> dict[str, Any]:
+    """A Chat turn that shows this picture."""
+    part = {"type": "image_url", "image_url": {"url": url}}
+    return {"messages": [{"role": "user", "content": [part]}]}
+
+
+HEARD: Final = {"type": "input_audio", "input_audio": {"data": "UklGRgAAAABXQVZF", "format": "wav"}}
+SOUND: Final = {"messages": [{"role": "user", "content": [HEARD]}]}
+GIF: Final = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream", "more", "profile", "wanted"),
+    [
+        pytest.param(R, G, {"store": True}, {}, "!..", id="nothing is stored at Gemini"),
+        pytest.param(R, A, {"store": True}, {}, "!..", id="nor at Anthropic"),
+        pytest.param(R, C, {"conversation": "conv_1"}, {}, "xxx", id="a conversation of OpenAI's"),
+        pytest.param(R, A, {"background": True}, {}, "xx!", id="a background run"),
+        pytest.param(G, R, {"cachedContent": "cachedContents/1"}, {}, "xxx", id="cached content"),
+        pytest.param(C, G, picture(GIF), {}, "xxx", id="Gemini reads no GIF"),
+        pytest.param(C, G, picture(GIF), {"image_types": frozenset({"image/gif"})}, "...", id="unless the profile knows better"),
+        pytest.param(C, A, picture(GIF), {}, "...", id="Anthropic reads GIF"),
+        *(
+            pytest.param(C, upstream, SOUND, {}, "xx!", id=f"sound alone to {upstream}")
+            for upstream in (R, A)
+        ),
+    ],
+)  # fmt: skip
+def test_a_cell_of_media_and_state(
+    client: str, upstream: str, more: dict[str, Any], profile: dict[str, Any], wanted: str
+) -> None:
+    assert fate(client, upstream, more, **profile) == wanted

@@ -17,10 +17,13 @@ from translators.gemini.context import PROTOCOL
 from translators.gemini.signatures import BYPASS
 from translators.losses import Action, Loss, Losses
 from translators.names import ToolNames
+from translators.profile import DEFAULT_PROFILE
 from translators.wire import JsonObject
 
 _WIRE_ROLES: Final[Mapping[ir.Role, str]] = {ir.Role.USER: "user", ir.Role.ASSISTANT: "model"}
 _OWN_IMAGE_TYPES: Final = frozenset({"image/heic", "image/heif"})
+_IMAGE_TYPES: Final = _OWN_IMAGE_TYPES | {"image/png", "image/jpeg", "image/webp"}
+"""What Gemini reads where nothing else is known of the model: no GIF (section 5)."""
 _IMAGE_BELOW: Final = "[image attached below]"
 
 
@@ -207,8 +210,10 @@ class History:
         source = image.source
         if not accepted:
             self._losses.give_up(Loss.MEANING, image.path, "the model takes no images")
-            return []
-        if isinstance(source, ir.Inline) and source.media_type not in accepted | _OWN_IMAGE_TYPES:
+            return [{"text": "[image omitted]"}]
+        known = accepted != DEFAULT_PROFILE.image_types
+        accepted = accepted | _OWN_IMAGE_TYPES if known else _IMAGE_TYPES
+        if isinstance(source, ir.Inline) and source.media_type not in accepted:
             reason = f"the model takes no images of type {source.media_type}"
             raise self._losses.refusal(image.path, reason)
         wire = self._media(source, image.path)
@@ -237,7 +242,7 @@ class History:
             return [*parts, {"text": heading + document.source.text}]
         if not self._target.profile.documents:
             self._losses.give_up(Loss.MEANING, document.path, "the model takes no documents")
-            return parts
+            return [*parts, {"text": "[document omitted]"}]
         wire = self._media(document.source, document.path, document.title)
         level = LEVEL_OF_DETAIL.get(document.detail or "")
         return [*parts, wire | {"mediaResolution": {"level": level}} if level else wire]

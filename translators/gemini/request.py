@@ -249,6 +249,8 @@ def _render_rest(request: ir.Request, target: Target, losses: Losses) -> JsonObj
             losses.give_up(Loss.TELEMETRY, request.path_of("service_tier"), "unknown service tier")
     if request.store is not None and request.protocol == PROTOCOL and not target.profile.vertex:
         body["store"] = request.store
+    elif request.store:
+        losses.give_up(Loss.TELEMETRY, request.path_of("store"), "answers are not stored")
     if request.verbosity not in (None, "medium"):
         losses.give_up(Loss.HINT, request.path_of("verbosity"), "verbosity cannot be set")
     for name, value in (

@@ -283,7 +283,7 @@ class PartWriter:
                 self._losses.give_up(
                     Loss.MEANING, part.path, "audio input is not possible with this provider"
                 )
-                return []
+                return [{"type": "input_text", "text": "[audio omitted]"}]
             case ir.Video():
                 self._losses.give_up(
                     Loss.IMPOSSIBLE, part.path, "video input is not possible with this provider"

@@ -247,7 +247,7 @@ def test_a_text_only_model_loses_pictures_by_class() -> None:
     request = hub(user("see", ir.Image(source=PNG)))
     losses = Losses()
     body = render(request, losses=losses, image_types=frozenset()).body
-    assert body["contents"][0]["parts"] == [{"text": "see"}]
+    assert body["contents"][0]["parts"] == [{"text": "see"}, {"text": "[image omitted]"}]
     assert losses.degradations
     with pytest.raises(GatewayError):
         render(request, Mode.BALANCED, image_types=frozenset())

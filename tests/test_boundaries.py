@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from config.presets import load_presets
+
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOLS = ("openai_chat", "openai_responses", "anthropic", "gemini")
-IMPURE = {
-    "aiohttp", "asyncio", "http", "httpx", "io", "logging", "mitmproxy", "os", "pathlib", "random",
-    "requests", "socket", "subprocess", "sys", "threading", "time", "urllib.request", "uuid",
+PURE = {
+    "__future__", "abc", "base64", "binascii", "bisect", "collections", "dataclasses", "datetime", "decimal",
+    "email", "enum", "functools", "hashlib", "hmac", "html", "itertools", "json", "math", "orjson",
+    "re", "string", "textwrap", "translators", "types", "typing", "unicodedata", "urllib", "zlib",
 }  # fmt: skip
-ENGINE_ONLY = "mitmproxy.proxy.layers"
-ENGINE_FILES = {
-    "machine.py",
-    "gateway_layer.py",
-    "internals.py",
-    "selfcheck.py",
-    "framing.py",
-    "engine.py",
-    "pool.py",
-}
+"""What translators may import: nothing that reaches the network, a file, the clock, chance, the environment or a log."""
+IMPURE = {"urllib.request", "datetime.now"}
+LAYERS = "mitmproxy.proxy.layers"
+MODEL = re.compile(
+    r"(gpt|claude|gemini|gemma|o[1-9]|llama|qwen|deepseek|kimi|glm|grok|mistral)-?[0-9a-z.-]*\d"
+)
 
 
 def sources(folder: str) -> list[Path]:
@@ -42,13 +42,27 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+def compared(path: Path) -> Iterator[tuple[int, str]]:
+    """The texts that something is compared with, or looked for in, with their lines."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        found: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            found = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            found = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found = node.args if node.func.attr in ("startswith", "endswith", "match") else []
+        for one in found:
+            for inner in ast.walk(one):
+                if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                    yield inner.lineno, inner.value
+
+
 @pytest.mark.parametrize("path", sources("translators"), ids=lambda p: str(p.relative_to(ROOT)))
 def test_translators_are_pure(path: Path) -> None:
-    found = {name for name in imports(path) if name in IMPURE or name.split(".")[0] in IMPURE}
-    assert not found
-    assert not {
-        name for name in imports(path) if name.split(".")[0] in ("addons", "config", "scripts")
-    }
+    found = set(imports(path))
+    assert not {name for name in found if name.split(".")[0] not in PURE}
+    assert not found & IMPURE
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -72,10 +86,26 @@ def test_configuration_knows_neither_mitmproxy_nor_the_addons() -> None:
         assert not found, path
 
 
-def test_only_the_engine_touches_mitmproxys_layers() -> None:
-    for path in sources("addons"):
-        if path.name not in ENGINE_FILES:
-            assert not {n for n in imports(path) if n.startswith(ENGINE_ONLY)}, path
+def test_only_one_file_imports_mitmproxys_layers() -> None:
+    for path in (*sources("addons"), *sources("scripts")):
+        if path.name != "internals.py":
+            assert not {n for n in imports(path) if n.startswith(LAYERS)}, path
+
+
+@pytest.mark.parametrize("folder", ["addons", "config", "translators"])
+def test_nothing_that_runs_needs_the_scripts_or_the_tests(folder: str) -> None:
+    for path in sources(folder):
+        assert not {n for n in imports(path) if n.split(".")[0] in ("scripts", "tests")}, path
+
+
+@pytest.mark.parametrize("folder", ["addons", "translators"])
+def test_nothing_is_decided_by_the_name_of_a_provider_or_model(folder: str) -> None:
+    words = {*PROTOCOLS, "custom"}  # of the wire, too
+    providers = set(load_presets()) - words
+    for path in sources(folder):
+        for line, text in compared(path):
+            assert text not in providers, f"{path}:{line}"
+            assert not MODEL.match(text), f"{path}:{line}"
 
 
 def test_the_fake_provider_does_not_use_what_it_tests() -> None:

@@ -40,6 +40,25 @@ _EXTENSIONS: Final[Mapping[str, str]] = {
     UNKNOWN_TYPE: "bin",
 }
 
+_TYPES: Final[Mapping[str, str]] = {
+    **{name: f"image/{name}" for name in ("png", "jpeg", "webp", "gif", "heic", "heif", "bmp")},
+    **{name: f"audio/{name}" for name in ("mp3", "wav", "aac", "ogg", "flac", "aiff")},
+    **{name: f"video/{name}" for name in ("mp4", "mpeg", "webm")},
+    **{name: f"text/{name}" for name in ("html", "css", "csv", "xml")},
+    "jpg": "image/jpeg",
+    "m4a": "audio/mp4",
+    "mpg": "video/mpeg",
+    "mov": "video/quicktime",
+    "avi": "video/x-msvideo",
+    "wmv": "video/x-ms-wmv",
+    "flv": "video/x-flv",
+    "3gp": "video/3gpp",
+    "pdf": "application/pdf",
+    "json": "application/json",
+    **{extension: kind for kind, extension in _EXTENSIONS.items() if kind != UNKNOWN_TYPE},
+}
+"""By extension. Not `mimetypes`: that reads files of the machine, and says something else on each."""
+
 _CERTAIN: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -61,6 +80,12 @@ _HEIF_BRANDS: Final = {b"heic": "image/heic", b"heix": "image/heic", b"mif1": "i
 _HEAD_CHARS: Final = 64
 _PLAIN: Final = re.compile(r"[\s_-]")
 _SPACE: Final = re.compile(r"\s+")
+
+
+def type_of_name(name: str) -> str | None:
+    """The media type that a file's name or a URL's path tells by its extension, None when it tells none."""
+    _stem, dot, extension = name.rpartition(".")
+    return _TYPES.get(extension.lower()) if dot else None
 
 
 def parse_data_url(url: str, path: str) -> ir.Inline | None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from translators import ir
 from translators.errors import ErrorKind, GatewayError
-from translators.media import data_url, filename, media_type, parse_data_url, standard_base64
+from translators.media import (
+    data_url,
+    filename,
+    media_type,
+    parse_data_url,
+    standard_base64,
+    type_of_name,
+)
 
 
 def b64(data: bytes) -> str:
@@ -118,3 +125,19 @@ def test_media_types(declared: str | None, data: bytes, expected: str) -> None:
 )
 def test_filenames(title: str | None, kind: str, expected: str) -> None:
     assert filename(title, kind) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param("/a/b.PNG", "image/png", id="in capitals"),
+        pytest.param("a.tar.jpg", "image/jpeg", id="the last extension"),
+        pytest.param("clip.mov", "video/quicktime", id="a film"),
+        pytest.param("notes.md", "text/markdown", id="a text"),
+        pytest.param("a.bin", None, id="nothing in particular"),
+        pytest.param("png", None, id="no extension"),
+        pytest.param("/v1.2/png", None, id="a dot in a folder"),
+    ],
+)
+def test_a_name_tells_its_type_by_the_extension(name: str, kind: str | None) -> None:
+    assert type_of_name(name) == kind

@@ -5,7 +5,6 @@ Reference: https://ai.google.dev/api/caching#Content (read 2026-11-21)
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -211,7 +210,7 @@ def _guessed_type(uri: str) -> str | None:
     address = urlsplit(uri)
     if address.hostname in _VIDEO_HOSTS:
         return "video/mp4"
-    return mimetypes.guess_type(address.path, strict=True)[0]
+    return media.type_of_name(address.path)
 
 
 def _media(

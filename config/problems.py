@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def show_path(path: KeyPath) -> str:
         elif _PLAIN.fullmatch(step):
             text += f".{step}" if text else step
         else:
-            text += f'["{step}"]'
+            text += f"[{_quoted(step)}]"
     return text
 
 
@@ -112,4 +113,9 @@ def show_value(value: Any, path: KeyPath = ()) -> str:
         value = _URL_SECRETS.sub("", value)
     if _SECRET_LOOKS.search(value):
         return "a text that looks like a key (not shown)"
-    return f'"{value}"' if len(value) <= MAX_SHOWN else f'"{value[:MAX_SHOWN]}…"'
+    return _quoted(value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…")
+
+
+def _quoted(text: str) -> str:
+    """In quotes, and on one line whatever is in it."""
+    return json.dumps(text, ensure_ascii=False)

@@ -18,6 +18,7 @@ from config.profiles import ProfilePatch
 from config.secrets import SecretText, SecretValue
 from config.section import (
     FilePath,
+    HeaderName,
     HttpUrl,
     Name,
     Positive,
@@ -49,7 +50,7 @@ class AuthStyle(StrEnum):
     """The client's own credential is passed on: the one case in which it leaves the gateway."""
 
 
-type Headers = Mapping[str, SecretValue]
+type Headers = Mapping[HeaderName, SecretValue]
 
 
 class Rates(Section):

@@ -46,6 +46,8 @@ def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("an http:// or https:// URL with a host")
+    if not value.isprintable() or " " in value:
+        raise ValueError("a URL without spaces and line breaks")
     if parts.query or parts.fragment:
         raise ValueError("a URL without query and fragment (use `query` for parameters)")
     return value.rstrip("/")
@@ -103,4 +105,6 @@ type Positive = Annotated[int, Field(ge=1)]
 type Weight = Annotated[float, Field(ge=0)]
 type Usd = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0)]
 type Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+type HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+"""Reference: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2 (read 2026-11-21)"""
 type FilePath = Annotated[Path, AfterValidator(Path.expanduser)]

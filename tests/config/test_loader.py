@@ -148,6 +148,16 @@ def only(text: str) -> str:
             id="the same of one endpoint",
         ),
         pytest.param(
+            "providers:\n  a:\n    protocol: openai_chat\n    base_url: \"http://x/v1\\nfoo\"",
+            'f.yaml:4: providers.a.base_url: found "http://x/v1\\nfoo", expected a URL without spaces and line breaks',
+            id="a line break in a URL",
+        ),
+        pytest.param(
+            "providers:\n  a:\n    protocol: openai_chat\n    base_url: http://x/v1\n    headers: {\"x: a\\r\\ny\": b}",
+            'f.yaml:5: providers.a.headers["x: a\\r\\ny"]: found a text (not shown), expected a name',
+            id="a header's name with a line break",
+        ),
+        pytest.param(
             "providers:\n  a: {base_url: 'http://127.0.0.1:1/v1'}",
             "f.yaml:2: providers.a: found a mapping of base_url, expected `protocol` beside `base_url`",
             id="no protocol",

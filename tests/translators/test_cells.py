@@ -464,3 +464,14 @@ def test_a_cell_of_media_and_state(
     client: str, upstream: str, more: dict[str, Any], profile: dict[str, Any], wanted: str
 ) -> None:
     assert fate(client, upstream, more, **profile) == wanted
+
+
+def test_what_only_gemini_says_about_generation_goes_on_to_another_gemini() -> None:
+    said = {
+        "mediaResolution": "MEDIA_RESOLUTION_LOW",
+        "responseModalities": ["TEXT", "IMAGE"],
+        "imageConfig": {"aspectRatio": "1:1"},
+    }
+    assert fate(G, G, {"generationConfig": said}) == "..."
+    assert cross(G, G, {**HI[G], "generationConfig": said}).body["generationConfig"] == said
+    assert fate(G, A, {"generationConfig": said}) == "xx!"

@@ -74,6 +74,9 @@ UNSHARED: Final[Mapping[str, Loss]] = {
 }
 """Fields that the hub has no word for (portability rules, section 2.2)."""
 
+_SAYS_NOTHING: Final = (("inference_geo", "global"),)
+"""Values that ask for nothing: inference wherever there is room."""
+
 _QUIET_EDITS: Final = frozenset({"clear_thinking_20251015"})
 """Context edits that change no visible content; every request of Claude Code has one."""
 
@@ -224,7 +227,8 @@ def _service_tier(fields: Fields, intake: Intake) -> str | None:
 
 def _unshared(fields: Fields, config: Fields | None, intake: Intake) -> tuple[ir.Unshared, ...]:
     for name, loss in UNSHARED.items():
-        if fields.any(name) not in (None, [], {}):
+        value = fields.any(name)
+        if value not in (None, [], {}) and (name, value) not in _SAYS_NOTHING:
             intake.unsaid(name, loss)
     management = fields.optional_object("context_management")
     if management is not None:

@@ -81,7 +81,8 @@ def parse_config(fields: ProtoFields | None, context: Context) -> Config:
     if fields is None:
         return Config()
     for key, loss in _UNSHARED.items():
-        context.lose_if_set(fields, key, loss)
+        if key in fields.raw and not is_default(value := fields.any(key)):
+            context.lose(fields.at(key), loss, value=value)
     _parse_modalities(fields, context)
     config = Config(
         sampling=ir.Sampling(
@@ -117,6 +118,7 @@ def _parse_modalities(fields: ProtoFields, context: Context) -> None:
             fields.at("responseModalities"),
             Loss.MEANING,
             f"the provider's protocol cannot ask for {', '.join(others)} output",
+            value=fields.any("responseModalities"),
         )
 
 

@@ -82,5 +82,7 @@ class Context:
 
 
 def is_default(value: Json) -> bool:
-    """Whether a value is what protobuf means by absence."""
-    return value in (None, False, 0, "", [], {})
+    """Whether a value is what protobuf means by absence: an enum's first word among them."""
+    if isinstance(value, str):
+        return not value or value.upper().endswith("_UNSPECIFIED")
+    return value in (None, False, 0, [], {})

@@ -74,6 +74,7 @@ _WIRE_TIERS: Final[Mapping[str, str | None]] = {
     "ultrafast": "priority",
 }
 
+_CONFIG: Final = "generationConfig."
 _PERMISSIVE: Final = frozenset({"BLOCK_NONE", "OFF"})
 _UNSET_THRESHOLD: Final = "HARM_BLOCK_THRESHOLD_UNSPECIFIED"
 
@@ -167,7 +168,7 @@ def render_request(request: ir.Request, target: Target, losses: Losses) -> Rende
     tool_config = render_tool_config(request, target, names, tools, losses)
     if tool_config:
         body["toolConfig"] = tool_config
-    config = render_config(request, target, losses)
+    config = render_config(request, target, losses) | _own_config(request)
     if config:
         body["generationConfig"] = config
     body |= _render_rest(request, target, losses)
@@ -238,6 +239,17 @@ def _system_parts(message: ir.Message, losses: Losses) -> list[JsonObject]:
     return parts
 
 
+def _own_config(request: ir.Request) -> JsonObject:
+    """What a Gemini client said in `generationConfig` that no other protocol has a word for."""
+    if request.protocol != PROTOCOL:
+        return {}
+    return {
+        field.path.removeprefix(_CONFIG): field.value
+        for field in request.unshared
+        if field.value is not None and field.path.startswith(_CONFIG)
+    }
+
+
 def _render_rest(request: ir.Request, target: Target, losses: Losses) -> JsonObject:
     """The fields beside `generationConfig`, and what has no place at all."""
     body: JsonObject = {}
@@ -263,6 +275,8 @@ def _render_rest(request: ir.Request, target: Target, losses: Losses) -> JsonObj
             losses.give_up(Loss.TELEMETRY, request.path_of(name), "has no equivalent in Gemini")
     for field in request.unshared:
         if field.value is not None and request.protocol == PROTOCOL:
+            if field.path.startswith(_CONFIG):
+                continue
             name, is_item, _ = field.path.rpartition(".")[2].partition("[")
             if is_item:
                 body.setdefault(name, []).append(field.value)

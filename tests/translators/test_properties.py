@@ -456,6 +456,38 @@ def _refusal(request: ir.Request, upstream: str, mode: Mode) -> GatewayError | N
     return None
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+@every_protocol
+@pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in ANSWERS])
+def test_a_stream_gives_up_what_the_whole_answer_gives_up(
+    case: Case, protocol: str, mode: Mode
+) -> None:
+    assert _given_up(case, protocol, mode, stream=True) == _given_up(
+        case, protocol, mode, stream=False
+    )
+
+
+def _given_up(case: Case, client: str, mode: Mode, *, stream: bool) -> set[Any] | str:
+    """What is recorded on the way to this client, or what is refused."""
+    reading, writing = asked(client, case.protocol, case.name)
+    losses = Losses(mode, Side.RESPONSE)
+    try:
+        if stream:
+            encoder = PROTOCOLS[client].encoder(writing, losses)
+            for event in events_of(case.protocol, [case.stream or b""], reading, losses):
+                if isinstance(event, ir.StreamFailed):
+                    raise event.error
+                encoder.encode(event)
+        else:
+            body = case.response or {}
+            response = PROTOCOLS[case.protocol].parse_response(body, reading, losses)
+            response = filter_response(response, reading, losses)
+            PROTOCOLS[client].render_response(response, writing, losses)
+    except GatewayError as error:
+        return error.message
+    return set(losses.degradations)
+
+
 # ------------------------------------------------------------------------- fuzz: any JSON in, one error out
 
 SCALARS = st.one_of(

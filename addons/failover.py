@@ -31,7 +31,7 @@ from addons.headers import (
 from addons.media_fetch import MediaFetcher
 from addons.pace import asks_stream, ping_interval_s
 from addons.payload import passing_betas
-from addons.picker import Picker
+from addons.picker import HIDDEN, Picker
 from addons.relay import TranslatingRelay
 from addons.settle import Settler
 from addons.steps import Steps, begin
@@ -79,10 +79,6 @@ WORDS: Final[dict[Cause, str]] = {
 }
 MAGIC: Final = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 """How compressed bodies begin."""
-_HIDDEN: Final = frozenset(
-    {ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION, ErrorKind.UPSTREAM_REJECTED}
-)
-"""About the gateway's own key: the client's was fine, so it must not look like the client's 401 or 403."""
 
 
 class Failover:
@@ -398,7 +394,7 @@ class Failover:
         error = one.error or GatewayError(ErrorKind.INTERNAL, "the attempt failed without a reason")
         native = one.candidate.protocol == exchange.endpoint.protocol
         response = attempt.response
-        if native and not error.retryable and error.kind not in _HIDDEN and response is not None:
+        if native and not error.retryable and error.kind not in HIDDEN and response is not None:
             body = response.get_content(strict=False) or b""
             if attempt.cause is Cause.STATUS and body.lstrip()[:1] in (b"{", b"["):
                 exchange.error = error
@@ -416,7 +412,7 @@ class Failover:
         if foreign and error.upstream_status is not None:
             error.path = None  # the provider's own field names say nothing to this client
         if (
-            error.kind in _HIDDEN
+            error.kind in HIDDEN
             and one is not None
             and one.candidate.endpoint.auth is AuthStyle.CLIENT
         ):
@@ -426,7 +422,7 @@ class Failover:
                 provider=error.provider,
                 upstream_status=error.upstream_status,
             )
-        if error.kind in _HIDDEN:
+        if error.kind in HIDDEN:
             shown = GatewayError(
                 ErrorKind.UPSTREAM_REJECTED,
                 f"the provider {error.provider} refused the gateway's own credential: "

@@ -1,15 +1,16 @@
-"""The quick header look-ups find what mitmproxy finds, and raise what it raises."""
+"""The quick look-ups find what mitmproxy finds, and raise what it raises."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mitmproxy import http
+from mitmproxy import http, optmanager
+from mitmproxy.net.http import url
 from mitmproxy.test import taddons
 
 from addons import lookups
@@ -93,14 +94,76 @@ def test_removing_the_addon_gives_mitmproxy_its_own_back() -> None:
         context.master.addons.remove(addon)
     assert {name: getattr(http.Headers, name) for name in QUICK} == OWN
     assert "get" not in vars(http.Headers)
+    assert url.parse_authority is lookups._parse_authority
+    assert optmanager._Option.current is lookups._current
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("kind", "default", "value"),
+    [
+        pytest.param(bool, True, False, id="a switch"),
+        pytest.param(str, "a", "b", id="a text"),
+        pytest.param(str | None, None, "b", id="nothing by default"),
+        pytest.param(Sequence[str], ["a"], ["b"], id="a list"),
+    ],
+)
+def test_options_are_read_as_before(kind: Any, default: object, value: object) -> None:
+    options = optmanager.OptManager()
+    options.add_option("name", kind, default, "help")
+    assert options.name == default
+    options.update(name=value)
+    assert options.name == value
+    if isinstance(default, list):
+        options.name.append("c")
+        assert options.name == value
+    options.reset()
+    assert options.name == default
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    "authority",
+    [
+        b"example.com",
+        b"EXAMPLE.com:81",
+        "example.com:81",
+        b"[::1]:8080",
+        b"xn--bcher-kva.example",
+        b"",
+        b"a b",
+        b"host:99999",
+        b"x" * 300,
+    ],
+)
+def test_hosts_are_taken_apart_as_before(authority: Any, check: bool) -> None:
+    for _ in range(2):
+        assert outcome(url.parse_authority, authority, check) == outcome(
+            lookups._parse_authority, authority, check
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "what"),
+    [
+        pytest.param("_get", lambda headers, name, default: "another", "header", id="a header"),
+        pytest.param("_current", lambda option: "another", "option", id="an option"),
+        pytest.param("_option", None, "option", id="no option"),
+        pytest.param("_parse_authority", None, "host", id="no host"),
+    ],
+)
 def test_it_is_off_when_mitmproxy_finds_something_else(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    found: object,
+    what: str,
 ) -> None:
     assert differs() == ""
-    monkeypatch.setattr(lookups, "_get", lambda headers, name, default: "another")
+    lookups._remembered.cache_clear()
+    monkeypatch.setattr(lookups, name, found)
     with caplog.at_level(logging.WARNING):
         Lookups().load(None)  # type: ignore[arg-type]
-    assert "quick header look-ups are off: mitmproxy finds another header 'name'" in caplog.text
+    assert f"quick look-ups are off: mitmproxy finds another {what}" in caplog.text
     assert http.Headers.get is OWN["get"]

@@ -235,7 +235,7 @@ class GeminiDecoder(Decoder):
 
     def _further(self, index: int, candidate: JsonObject) -> None:
         """A piece of a further answer."""
-        if index >= self._reading.choices:
+        if index not in range(1, self._reading.choices):
             self._losses.warn("response.candidates", "an answer that nobody asked for was left out")
             return
         other = self._others.get(index)
@@ -258,6 +258,7 @@ class GeminiDecoder(Decoder):
         )
 
     def _read_feedback(self, feedback: JsonObject) -> None:
+        """Why a prompt was blocked: told as a refusal (C, R) or its details (A), for an empty answer would hide it."""
         reason = feedback.get("blockReason")
         if reason:
             message = feedback.get("blockReasonMessage")

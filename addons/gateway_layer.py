@@ -165,14 +165,10 @@ class GatewayLayer(HttpLayer):
         """Every HTTP event crosses here: swap stream ids, and replace mitmproxy's own error pages."""
         if isinstance(child, GatewayStream):
             if isinstance(event, FROM_UPSTREAM):
-                event.stream_id = (
-                    child.stream_id
-                )  # late ones of an abandoned attempt found no stream
+                # late ones of an abandoned attempt found no stream
+                event.stream_id = child.stream_id
             elif isinstance(event, RequestProtocolError):
-                child.note_client_gone()
-                yield from super().event_to_child(child, event)
-                yield from self._end_connect(child, CLIENT_LEFT)
-                return
+                return self._client_gone(child, event)
         elif isinstance(event, TO_UPSTREAM):
             stream = self.streams.get(event.stream_id)
             if isinstance(stream, GatewayStream):
@@ -182,8 +178,17 @@ class GatewayLayer(HttpLayer):
             if isinstance(stream, GatewayStream) and event.response.status_code >= 101:
                 stream.head_sent = True
         elif isinstance(event, ResponseProtocolError) and isinstance(child, HttpConnection):
-            yield from self._shape_error(child, event)
+            return self._answer_error(child, event)
+        return super().event_to_child(child, event)
+
+    def _answer_error(self, child: layer.Layer, event: ResponseProtocolError) -> Commands[None]:
+        yield from self._shape_error(child, event)
         yield from super().event_to_child(child, event)
+
+    def _client_gone(self, stream: GatewayStream, event: RequestProtocolError) -> Commands[None]:
+        stream.note_client_gone()
+        yield from super().event_to_child(stream, event)
+        yield from self._end_connect(stream, CLIENT_LEFT)
 
     def _end_all(self) -> Commands[None]:
         for stream in set(self.streams.values()):

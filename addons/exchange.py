@@ -195,6 +195,12 @@ class Exchange:
         return operation.value if operation is not None else ""
 
     @property
+    def tenant(self) -> str:
+        """Whom things that are kept belong to: a namespace and the client key in it. Keys of two may share a name."""
+        name = self.principal.name if self.principal is not None else ""
+        return f"{self.endpoint.namespace or ''}/{name}"
+
+    @property
     def client_protocol(self) -> str:
         """`openai_chat`, `openai_responses`, `anthropic` or `gemini`."""
         return self.endpoint.protocol

@@ -113,7 +113,7 @@ class Gate:
         limits, principal = exchange.config.limits, exchange.principal
         own = principal.limits.max_concurrent if principal and principal.limits else None
         own = own or limits.max_concurrent_per_key
-        who = f"{exchange.endpoint.namespace or ''}/{principal.name if principal else ''}"
+        who = exchange.tenant
         if self._places.take(who, limits.max_concurrent, own):
             exchange.place = who
             return None

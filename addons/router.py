@@ -101,7 +101,7 @@ class Router:
     def _follow_session(self, exchange: Exchange, asked: Asked) -> None:
         settings = exchange.config.affinity
         exchange.session = session_of(
-            settings, exchange.headers, exchange.body, asked.client_key, lambda: asked.hub
+            settings, exchange.headers, exchange.body, exchange.tenant, lambda: asked.hub
         )
         if exchange.session is None:
             return

@@ -175,7 +175,7 @@ class Side:
         body = exchange.body
         previous = body.get("previous_response_id")
         if isinstance(previous, str) and previous:
-            entry = self._store.get(_tenant(exchange), previous, now_s())
+            entry = self._store.get(exchange.tenant, previous, now_s())
             if entry is not None:
                 body = stored.inlined(body, entry.conversation)
         return self._with_references(exchange, body)
@@ -198,7 +198,7 @@ class Side:
         items = body.get("input")
         if not isinstance(items, list) or not any(map(_is_reference, items)):
             return body
-        tenant, now = _tenant(exchange), now_s()
+        tenant, now = exchange.tenant, now_s()
         found = [
             (self._store.item(tenant, item["id"], now) or item) if _is_reference(item) else item
             for item in items
@@ -211,7 +211,7 @@ class Side:
             return
         said = stored.input_items(exchange.body.get("input"))
         items = tuple(item for item in said if item.get("type") != TRIGGER)
-        tenant = _tenant(exchange)
+        tenant = exchange.tenant
 
         def keep(response: JsonObject) -> None:
             self._store.put(tenant, response, items, now_s())
@@ -219,7 +219,7 @@ class Side:
         exchange.recorder = Recorder(keep)
 
     def _item(self, exchange: Exchange, request: http.Request) -> http.Response:
-        wanted, tenant = exchange.endpoint.item or "", _tenant(exchange)
+        wanted, tenant = exchange.endpoint.item or "", exchange.tenant
         entry = self._store.get(tenant, wanted, now_s())
         if entry is None:
             raise stored.not_found(wanted)
@@ -245,12 +245,6 @@ def _is_native(exchange: Exchange) -> bool:
     """Whether the first candidate is asked in the client's own protocol."""
     first = exchange.candidates[0] if exchange.candidates else None
     return first is not None and first.protocol == exchange.endpoint.protocol
-
-
-def _tenant(exchange: Exchange) -> str:
-    """Whose responses these are: a namespace and the client key in it."""
-    name = exchange.principal.name if exchange.principal is not None else ""
-    return f"{exchange.endpoint.namespace or ''}/{name}"
 
 
 def _is_reference(item: object) -> bool:

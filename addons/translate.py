@@ -87,7 +87,7 @@ class Translate:
             )
             request = exchange.translator.parse_request(exchange.body, call, self.seal)
             if request.protocol == "openai_chat":
-                request = self._memory.restore(_tenant(exchange), request, exchange.started_s)
+                request = self._memory.restore(exchange.tenant, request, exchange.started_s)
             exchange.hub = request
         return exchange.hub
 
@@ -377,7 +377,7 @@ class Translate:
     def remember(self, exchange: Exchange, parts: tuple[ir.Part, ...]) -> None:
         """Keep reasoning state for clients that cannot carry it themselves."""
         if exchange.endpoint.protocol == "openai_chat" and parts:
-            self._memory.remember(_tenant(exchange), parts, exchange.started_s)
+            self._memory.remember(exchange.tenant, parts, exchange.started_s)
 
 
 class ReasoningTrail:
@@ -442,7 +442,7 @@ def hinted(
             exchange.config.affinity,
             exchange.headers,
             exchange.body,
-            _tenant(exchange),
+            exchange.tenant,
             lambda: request,
         )
         return cache_hints.with_key(request, session)
@@ -503,10 +503,6 @@ def must_translate(exchange: Exchange) -> bool:
     if exchange.endpoint.protocol == "openai_responses":
         return False
     return _SEALED.search(exchange.raw) is not None
-
-
-def _tenant(exchange: Exchange) -> str:
-    return exchange.principal.name if exchange.principal is not None else ""
 
 
 def _is_event_stream(content_type: str, body: bytes) -> bool:

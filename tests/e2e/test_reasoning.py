@@ -138,3 +138,40 @@ def states(fake: FakeProvider) -> Iterator[str]:
         for frame in seen.frames:
             for event in events(frame):
                 yield from walk(event)
+
+
+@pytest.fixture(scope="module")
+def neighbours(shared_fake: FakeProvider) -> Iterator[Gateway]:
+    """Two tenants whose client keys have the same name."""
+    claude = {"claude": four_providers(shared_fake)["providers"]["claude"]}
+    tenants = {
+        name: {"client_keys": [{"name": "main", "key": f"key-of-{name}"}], "providers": claude}
+        for name in ("a", "b")
+    }
+    with Gateway({"namespaces": tenants}) as gateway:
+        yield gateway
+
+
+def test_a_tenant_gets_no_reasoning_of_another_one_whose_key_has_the_same_name(
+    neighbours: Gateway, fake: FakeProvider
+) -> None:
+    weather = {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}
+    asked: dict[str, Any] = {
+        "model": "claude/fake-reasoning-tool",
+        "messages": [{"role": "user", "content": "Weather?"}],
+        "tools": [{"type": "function", "function": weather}],
+    }
+
+    def answer(tenant: str) -> dict[str, Any]:
+        path = f"/namespaces/{tenant}/v1/chat/completions"
+        key = {"authorization": f"Bearer key-of-{tenant}"}
+        _status, _headers, body = neighbours.request("POST", path, json.dumps(asked).encode(), key)
+        return json.loads(body)
+
+    called = answer("a")["choices"][0]["message"]
+    history = {key: called[key] for key in ("role", "content", "tool_calls")}
+    result = {"role": "tool", "tool_call_id": called["tool_calls"][0]["id"], "content": "rain"}
+    asked["messages"] += [history, result]
+    assert "choices" in answer("a")
+    answer("b")
+    assert [seen.reasoning_returned for seen in fake.record] == [0, 1, 0]

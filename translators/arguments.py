@@ -11,8 +11,13 @@ from translators.wire import Json, JsonObject, JsonSyntaxError, dump_text, loads
 RAW_KEY: Final = "_raw"
 
 
-def arguments_object(text: str, path: str, losses: Losses) -> JsonObject:
-    """Arguments text as an object: "" is {}; what is no JSON object is refused, or kept under `_raw`."""
+def arguments_object(
+    text: str, path: str, losses: Losses, fate: str = "were put under `_raw`"
+) -> JsonObject:
+    """Arguments text as an object: "" is {}; what is no JSON object is refused, or kept under `_raw`.
+
+    `fate` is what the record says became of them.
+    """
     if not text.strip():
         return {}
     try:
@@ -25,7 +30,7 @@ def arguments_object(text: str, path: str, losses: Losses) -> JsonObject:
         return {}
     losses.choose(
         path,
-        "tool arguments that are not a JSON object were put under `_raw`",
+        f"tool arguments that are not a JSON object {fate}",
         strict=Action.REJECT,
         balanced=Action.REJECT,
         max_compat=Action.WARN,

@@ -252,7 +252,8 @@ class AnthropicEncoder:
             return self._head + b'""' + _DELTA_END + self._block_stop()
         if complete:
             # Too late to mend what was sent, but a broken call must not pass in silence.
-            arguments_object(arguments, "response.content", self._losses)
+            fate = "had been sent before that was known"
+            arguments_object(arguments, "response.content", self._losses, fate)
         return self._block_stop()
 
     def _end_reasoning(self, part: ir.Reasoning, state: ir.OpaqueState | None) -> bytes:

@@ -173,7 +173,7 @@ class ChatDecoder(Decoder):
 
     def _further(self, index: int, choice: JsonObject, payload: JsonObject) -> None:
         """A piece of a further answer."""
-        if index >= self._reading.choices:
+        if index not in range(1, self._reading.choices):
             self._losses.warn("response.choices", "an answer that nobody asked for was left out")
             return
         if not self.started:
@@ -272,9 +272,11 @@ class ChatDecoder(Decoder):
                 self._think(thinking_text(item), None)
             elif item.get("text"):
                 self._text(_string(item["text"]))
-            else:
-                for image in images([item]):
+            elif found := list(images([item])):
+                for image in found:
                     self._whole(image)
+            else:
+                note_unknown(item, self._losses)
 
     def _whole(self, part: ir.Part) -> None:
         self._close_others("")

@@ -272,11 +272,9 @@ class ChatDecoder(Decoder):
                 self._think(thinking_text(item), None)
             elif item.get("text"):
                 self._text(_string(item["text"]))
-            elif found := list(images([item])):
-                for image in found:
-                    self._whole(image)
             else:
-                note_unknown(item, self._losses)
+                for image in images([item]):
+                    self._whole(image)
 
     def _whole(self, part: ir.Part) -> None:
         self._close_others("")

@@ -108,6 +108,32 @@ PERMANENT: Final = frozenset(
 )
 """Kinds that the same request meets again: clients are told not to retry (pitfalls ERR-17)."""
 
+KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {
+    400: ErrorKind.INVALID_REQUEST,
+    # The credential is the gateway's own: the client's was fine.
+    401: ErrorKind.UPSTREAM_REJECTED,
+    402: ErrorKind.BILLING,
+    403: ErrorKind.UPSTREAM_REJECTED,
+    404: ErrorKind.NOT_FOUND,
+    405: ErrorKind.METHOD_NOT_ALLOWED,
+    407: ErrorKind.UPSTREAM_REJECTED,
+    408: ErrorKind.TIMEOUT,
+    409: ErrorKind.CONFLICT,
+    413: ErrorKind.TOO_LARGE,
+    422: ErrorKind.UNPROCESSABLE,
+    429: ErrorKind.RATE_LIMITED,
+    499: ErrorKind.CANCELLED,
+    500: ErrorKind.SERVER_ERROR,
+    501: ErrorKind.METHOD_NOT_ALLOWED,
+    502: ErrorKind.SERVER_ERROR,
+    503: ErrorKind.OVERLOADED,
+    504: ErrorKind.TIMEOUT,
+    522: ErrorKind.TIMEOUT,
+    524: ErrorKind.TIMEOUT,
+    529: ErrorKind.OVERLOADED,
+}
+"""What an upstream's status says by itself, whoever speaks; section 17 of the portability rules."""
+
 STATE_REFUSED: Final = "invalid_encrypted_content"
 """The code of a provider that cannot read reasoning state: another account's, or one whose keys have changed."""
 

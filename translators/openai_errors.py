@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from translators.errors import ErrorKind, ErrorReply, GatewayError
+from translators.errors import KIND_OF_STATUS, ErrorKind, ErrorReply, GatewayError
 from translators.errortext import clean, find_message, is_context_overflow, message_of, read_body
 from translators.retry import header_delay, retry_headers, retry_info, spoken_delay, verdict
 from translators.wire import Json, JsonObject
@@ -59,29 +59,6 @@ _OWN_CODE: Final = frozenset(
     {ErrorKind.INVALID_REQUEST, ErrorKind.UNTRANSLATABLE, ErrorKind.NOT_FOUND, ErrorKind.CONFLICT}
 )
 """Kinds whose error may name a more exact code (`previous_response_not_found`)."""
-
-_KINDS: Final[Mapping[int, ErrorKind]] = {
-    400: ErrorKind.INVALID_REQUEST,
-    401: ErrorKind.UPSTREAM_REJECTED,
-    402: ErrorKind.BILLING,
-    403: ErrorKind.UPSTREAM_REJECTED,
-    404: ErrorKind.NOT_FOUND,
-    405: ErrorKind.METHOD_NOT_ALLOWED,
-    407: ErrorKind.UPSTREAM_REJECTED,
-    408: ErrorKind.TIMEOUT,
-    409: ErrorKind.CONFLICT,
-    413: ErrorKind.TOO_LARGE,
-    422: ErrorKind.UNPROCESSABLE,
-    429: ErrorKind.RATE_LIMITED,
-    499: ErrorKind.CANCELLED,
-    501: ErrorKind.METHOD_NOT_ALLOWED,
-    503: ErrorKind.OVERLOADED,
-    504: ErrorKind.TIMEOUT,
-    522: ErrorKind.TIMEOUT,
-    524: ErrorKind.TIMEOUT,
-    529: ErrorKind.OVERLOADED,
-}
-"""The kind of an upstream status; section 17 of the portability rules."""
 
 _SAID: Final[Mapping[str, ErrorKind]] = {
     "authentication_error": ErrorKind.UPSTREAM_REJECTED,
@@ -254,7 +231,7 @@ def _error(status: int, message: str, about: _Body, headers: Mapping[str, str]) 
 
 def _kind(status: int, message: str, about: _Body) -> ErrorKind:
     """Status first, then the body's words, then its sentence."""
-    default = _KINDS.get(status, _by_class(status))
+    default = KIND_OF_STATUS.get(status, _by_class(status))
     if status in _SETTLED:
         return default
     for word in about.words:

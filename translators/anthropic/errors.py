@@ -9,33 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from translators.errors import ErrorKind, ErrorReply, GatewayError
+from translators.errors import KIND_OF_STATUS, ErrorKind, ErrorReply, GatewayError
 from translators.errortext import clean, is_context_overflow, message_of, read_body
 from translators.retry import header_delay, retry_headers, retry_info, spoken_delay, verdict
 from translators.sse import event_frame
 from translators.wire import Json, JsonObject
-
-KINDS_BY_STATUS: Final[Mapping[int, ErrorKind]] = {
-    400: ErrorKind.INVALID_REQUEST,
-    # The credential is the gateway's own: the client's was fine.
-    401: ErrorKind.UPSTREAM_REJECTED,
-    402: ErrorKind.BILLING,
-    403: ErrorKind.UPSTREAM_REJECTED,
-    404: ErrorKind.NOT_FOUND,
-    405: ErrorKind.METHOD_NOT_ALLOWED,
-    408: ErrorKind.TIMEOUT,
-    409: ErrorKind.CONFLICT,
-    413: ErrorKind.TOO_LARGE,
-    422: ErrorKind.UNPROCESSABLE,
-    429: ErrorKind.RATE_LIMITED,
-    499: ErrorKind.CANCELLED,
-    500: ErrorKind.SERVER_ERROR,
-    501: ErrorKind.METHOD_NOT_ALLOWED,
-    502: ErrorKind.SERVER_ERROR,
-    503: ErrorKind.OVERLOADED,
-    504: ErrorKind.TIMEOUT,
-    529: ErrorKind.OVERLOADED,
-}
 
 KINDS_BY_TYPE: Final[Mapping[str, ErrorKind]] = {
     "invalid_request_error": ErrorKind.INVALID_REQUEST,
@@ -108,7 +86,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Gateway
     wire = read_body(body)
     error = _error_object(wire)
     message = message_of(body, f"the provider answered with status {status}")
-    kind = _kind(KINDS_BY_STATUS.get(status) or _unlisted(status, error), error, message)
+    kind = _kind(KIND_OF_STATUS.get(status) or _unlisted(status, error), error, message)
     delay = header_delay(headers)
     if delay is None:
         delay = retry_info(error.get("details"))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from translators import errortext, retry
-from translators.errors import ErrorKind, ErrorReply, GatewayError
+from translators.errors import KIND_OF_STATUS, ErrorKind, ErrorReply, GatewayError
 from translators.gemini.spelling import camel_keys
 from translators.wire import Json, JsonObject
 
@@ -49,27 +49,6 @@ WIRE_ERRORS: Final[Mapping[ErrorKind, WireError]] = {
     ErrorKind.UPSTREAM_CUT: WireError(503, "UNAVAILABLE"),
     ErrorKind.MISCONFIGURED: WireError(500, "INTERNAL"),
     ErrorKind.INTERNAL: WireError(500, "INTERNAL"),
-}
-
-_KIND_OF_CODE: Final[Mapping[int, ErrorKind]] = {
-    400: ErrorKind.INVALID_REQUEST,
-    401: ErrorKind.UPSTREAM_REJECTED,
-    402: ErrorKind.BILLING,
-    403: ErrorKind.UPSTREAM_REJECTED,
-    404: ErrorKind.NOT_FOUND,
-    405: ErrorKind.METHOD_NOT_ALLOWED,
-    408: ErrorKind.TIMEOUT,
-    409: ErrorKind.CONFLICT,
-    413: ErrorKind.TOO_LARGE,
-    422: ErrorKind.UNPROCESSABLE,
-    429: ErrorKind.RATE_LIMITED,
-    499: ErrorKind.CANCELLED,
-    500: ErrorKind.SERVER_ERROR,
-    501: ErrorKind.METHOD_NOT_ALLOWED,
-    502: ErrorKind.SERVER_ERROR,
-    503: ErrorKind.OVERLOADED,
-    504: ErrorKind.TIMEOUT,
-    529: ErrorKind.OVERLOADED,
 }
 
 _CODE_OF_STATUS: Final[Mapping[str, int]] = {
@@ -152,7 +131,7 @@ def _kind(code: int, status: str, message: str, details: list[JsonObject]) -> Er
     if code in (400, 413) and errortext.is_context_overflow(message):
         return ErrorKind.CONTEXT_TOO_LONG
     fallback = ErrorKind.SERVER_ERROR if code >= 500 else ErrorKind.INVALID_REQUEST
-    return _KIND_OF_CODE.get(code, fallback)
+    return KIND_OF_STATUS.get(code, fallback)
 
 
 def _daily_quota_is_gone(details: list[JsonObject]) -> bool:

@@ -338,6 +338,14 @@ def test_phase_and_refusals_stay() -> None:
     assert items[3]["content"] == [{"type": "refusal", "refusal": "No."}]
 
 
+def test_each_text_is_an_item_but_pieces_of_one_sentence_stay_together() -> None:
+    cited = ir.Text(text="is cold.", citations=(ir.UrlCitation(url="https://example.com"),))
+    texts = (ir.Text(text="a"), ir.Text(text="Oslo "), cited, ir.Refusal(text="No."))
+    items = items_of(user("a"), ir.Message(role=ir.Role.ASSISTANT, parts=texts), user("c"))
+    refused = [{"type": "refusal", "refusal": "No."}]
+    assert [item["content"] for item in items[1:-1]] == ["a", "Oslo is cold.", refused]
+
+
 def test_a_prefill_is_sent_as_history() -> None:
     request = hub_request(user("hi"), assistant("{"))
     assert render(request)["input"][-1]["content"] == "{"

@@ -11,7 +11,6 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from scripts.fake import FakeProvider
-from tests.support.gateway import Gateway
 from tests.support.sdk import CITY, CUTS, MIXED, PDF, PNG, SEPARATOR, accepted, model, same
 
 WEATHER = {
@@ -21,21 +20,10 @@ WEATHER = {
 USER = [{"role": "user", "content": "Hi"}]
 
 
-@pytest.fixture(scope="session")
-def shared_client(shared_gateway: Gateway) -> openai.OpenAI:
-    """A client that validates every answer and retries nothing."""
-    return openai.OpenAI(
-        api_key=shared_gateway.key,
-        base_url=f"{shared_gateway.url}/v1",
-        max_retries=0,
-        _strict_response_validation=True,
-    )
-
-
 @pytest.fixture
-def client(shared_client: openai.OpenAI, fake: FakeProvider) -> openai.OpenAI:
+def client(shared_openai: openai.OpenAI, fake: FakeProvider) -> openai.OpenAI:
     """The client, in front of a provider that has seen nothing yet."""
-    return shared_client
+    return shared_openai
 
 
 def chunks(client: openai.OpenAI, **request: Any) -> list[ChatCompletionChunk]:

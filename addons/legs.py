@@ -101,7 +101,7 @@ def given_up(one: Try) -> bool:
     return one.error is not None and one.error.once_more
 
 
-# ---------------------------------------------------------------------------------------- answers
+# -- answers
 
 
 def take(exchange: Exchange, one: Try, response: ir.Response) -> ir.Response | None:
@@ -168,7 +168,7 @@ def time_left_s(exchange: Exchange) -> float | None:
     return None if limit is None else limit - (now_s() - exchange.started_s)
 
 
-# ---------------------------------------------------------------------------------------- streams
+# -- streams
 
 
 def leg_decoder(
@@ -202,7 +202,7 @@ def leg_decoder(
     return leg
 
 
-# ------------------------------------------------------------------------------------------ usage
+# -- usage
 
 
 def usage_of(exchange: Exchange) -> ir.Usage:

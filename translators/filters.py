@@ -142,7 +142,7 @@ class EachChoice:
         return events
 
 
-# ------------------------------------------------------------------------------------- odd upstreams
+# -- odd upstreams
 
 
 class CumulativeText(TextFilter):
@@ -236,7 +236,7 @@ class ThinkTags(TextFilter):
             self.end()
 
 
-# --------------------------------------------------------------------------------- undoing emulations
+# -- undoing emulations
 
 
 class WrappedValue(TextFilter):
@@ -561,7 +561,7 @@ class SingleCall(Filter):
             self.end(end)
 
 
-# ---------------------------------------------------------------------------------- ending the answer
+# -- ending the answer
 
 
 class CutAt(TextFilter):

@@ -57,7 +57,7 @@ class TiktokenCounter:
         )
 
 
-# ----------------------------------------------------------------------------------------- estimate
+# -- estimate
 
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _DIGITS: Final = re.compile(r"[0-9]{1,3}| (?=[0-9])")
@@ -109,7 +109,7 @@ def _cost(char: str) -> float:
     return next(cost for limit, cost in _SCRIPTS if code < limit)
 
 
-# ------------------------------------------------------------------------------------------ request
+# -- request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

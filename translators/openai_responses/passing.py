@@ -33,7 +33,7 @@ def fit(body: JsonObject, fitting: Fitting, losses: Losses) -> JsonObject:
     return body
 
 
-# -------------------------------------------------------------------------------------- envelopes
+# -- envelopes
 
 
 def without_envelopes(body: JsonObject, seal: Seal | None, losses: Losses) -> JsonObject:
@@ -112,7 +112,7 @@ def _opened(item: JsonObject, place: int, seal: Seal | None) -> JsonObject:
     return {"type": "message", "role": "user", "content": SUMMARY_INTRO + summary.text}
 
 
-# ------------------------------------------------------------------------------------------ tools
+# -- tools
 
 
 def with_search_named(body: JsonObject, name: str) -> JsonObject:

@@ -24,7 +24,7 @@ from translators.openai_chat.answer import (
 )
 from translators.openai_chat.errors import parse_failure
 from translators.openai_chat.messages import details_text, thinking_text, thought_signature
-from translators.openai_chat.response import images, nameless_call
+from translators.openai_chat.response import images, nameless_call, note_unknown
 from translators.openai_chat.usage import find_usage, parse_tier, whole_number
 from translators.openai_chat.words import DETAILS, reasoning_text
 from translators.wire import Json, JsonObject, dump_text
@@ -272,9 +272,11 @@ class ChatDecoder(Decoder):
                 self._think(thinking_text(item), None)
             elif item.get("text"):
                 self._text(_string(item["text"]))
-            else:
-                for image in images([item]):
+            elif found := list(images([item])):
+                for image in found:
                     self._whole(image)
+            else:
+                note_unknown(item, self._losses)
 
     def _whole(self, part: ir.Part) -> None:
         self._close_others("")

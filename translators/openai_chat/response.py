@@ -12,7 +12,7 @@ from translators import ids, ir, media
 from translators.arguments import arguments_text
 from translators.base import Reading, Writing
 from translators.errors import ErrorKind, GatewayError
-from translators.losses import Losses
+from translators.losses import Action, Losses
 from translators.openai_chat.answer import (
     CALL_PREFIX,
     DECLINED,
@@ -118,7 +118,7 @@ def _said(message: JsonObject, reading: Reading, losses: Losses) -> Iterator[ir.
         losses.warn("response.audio", "spoken output was replaced by its transcript")
         content = content or audio.get("transcript")
     if isinstance(content, list):
-        yield from _content_list(content)
+        yield from _content_list(content, losses)
     elif isinstance(content, str) and content:
         yield ir.Text(text=content, citations=citations)
     refusal = message.get("refusal")
@@ -138,7 +138,7 @@ def _reasoning(message: JsonObject, reading: Reading) -> Iterator[ir.Reasoning]:
         yield ir.Reasoning(text=text, state=state)
 
 
-def _content_list(content: list[Json]) -> Iterator[ir.Part]:
+def _content_list(content: list[Json], losses: Losses) -> Iterator[ir.Part]:
     """Content as parts, which Mistral's thinking models send."""
     for item in content:
         if not isinstance(item, dict):
@@ -149,8 +149,23 @@ def _content_list(content: list[Json]) -> Iterator[ir.Part]:
             yield ir.Refusal(text=item["refusal"])
         elif isinstance(item.get("text"), str) and item["text"]:
             yield ir.Text(text=item["text"])
+        elif found := list(images([item])):
+            yield from found
         else:
-            yield from images([item])
+            note_unknown(item, losses)
+
+
+def note_unknown(part: JsonObject, losses: Losses) -> None:
+    """A part of content that nobody knows: `strict` refuses it; one without text says nothing."""
+    kind = str(part.get("type"))
+    if kind not in ("text", "image_url"):
+        losses.choose(
+            "response.content",
+            f"an unknown part `{kind}` was left out",
+            strict=Action.REJECT,
+            balanced=Action.WARN,
+            max_compat=Action.WARN,
+        )
 
 
 def images(raw: Json) -> Iterator[ir.Image]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from translators import ir
-from translators.losses import Action
+from translators.losses import Action, Losses
 from translators.openai_responses.content import PROTOCOL, readable_text
 from translators.wire import Json, JsonObject, dump_text
 
@@ -72,6 +72,18 @@ def parse_foreign(kind: str, item: JsonObject, path: str) -> ir.Foreign:
         readable=_readable(kind, item),
         path=path,
     )
+
+
+def check_known(kind: str, losses: Losses) -> None:
+    """Refuse an answer's content of an undocumented kind in `strict`; elsewhere, who cannot say it records it."""
+    if kind not in RULES:
+        losses.choose(
+            "response.output",
+            f"unknown content `{kind}`",
+            strict=Action.REJECT,
+            balanced=Action.SILENT,
+            max_compat=Action.SILENT,
+        )
 
 
 def _readable(kind: str, item: JsonObject) -> str | None:

@@ -20,7 +20,7 @@ from translators.openai_responses.content import (
     PROTOCOL,
     parse_annotations,
 )
-from translators.openai_responses.foreign import parse_foreign
+from translators.openai_responses.foreign import check_known, parse_foreign
 from translators.openai_responses.items import parse_code_run, parse_web_search, reasoning_text
 from translators.openai_responses.tools import CLIENT
 from translators.wire import Json, JsonObject
@@ -42,8 +42,8 @@ _IMAGE_FORMATS: Final[Mapping[str, str]] = {
 # ------------------------------------------------------------------------------------------ parse
 
 
-def parse_item(item: JsonObject, reading: Reading) -> list[ir.Part]:
-    """The parts of one finished output item; an unknown type becomes a Foreign."""
+def parse_item(item: JsonObject, reading: Reading, losses: Losses) -> list[ir.Part]:
+    """The parts of one finished output item; an unknown type becomes a Foreign, but for `strict`."""
     kind = item.get("type")
     if not isinstance(kind, str):
         raise GatewayError(
@@ -51,7 +51,7 @@ def parse_item(item: JsonObject, reading: Reading) -> list[ir.Part]:
         )
     match kind:
         case "message":
-            return parse_message_content(item.get("content"), parse_phase(item))
+            return parse_message_content(item.get("content"), losses, parse_phase(item))
         case "reasoning":
             reasoning = parse_reasoning(item, reading)
             return [reasoning] if reasoning.text or reasoning.state else []
@@ -64,6 +64,7 @@ def parse_item(item: JsonObject, reading: Reading) -> list[ir.Part]:
         case "image_generation_call" if isinstance(item.get("result"), str) and item["result"]:
             return [parse_image(item)]
         case _:
+            check_known(kind, losses)
             return [parse_foreign(kind, item, "")]
 
 
@@ -73,7 +74,7 @@ def parse_phase(item: JsonObject) -> str | None:
     return phase if phase in ("commentary", "final_answer") else None
 
 
-def parse_message_content(content: Json, phase: str | None = None) -> list[ir.Part]:
+def parse_message_content(content: Json, losses: Losses, phase: str | None = None) -> list[ir.Part]:
     """The text and refusal parts of a message item; empty ones are left out."""
     if isinstance(content, str):
         return [ir.Text(text=content, phase=phase)] if content else []
@@ -88,6 +89,7 @@ def parse_message_content(content: Json, phase: str | None = None) -> list[ir.Pa
                 if text := _text_of(piece, "refusal"):
                     parts.append(ir.Refusal(text=text))
             case kind:
+                check_known(str(kind), losses)
                 parts.append(parse_foreign(str(kind), piece, ""))
     return parts
 

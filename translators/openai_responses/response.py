@@ -94,7 +94,7 @@ def _parse(body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
     if status in ("queued", "in_progress"):
         raise GatewayError(ErrorKind.UPSTREAM_MALFORMED, f"the provider's answer is still {status}")
     response_id = str(body.get("id") or "")
-    parts = _parts(output, reading, response_id)
+    parts = _parts(output, reading, response_id, losses)
     refusals = [part.text for part in parts if isinstance(part, ir.Refusal)]
     calls = any(isinstance(part, ir.ToolCall) for part in parts)
     created = body.get("created_at")
@@ -112,11 +112,13 @@ def _parse(body: JsonObject, reading: Reading, losses: Losses) -> ir.Response:
     )
 
 
-def _parts(output: list[Json], reading: Reading, response_id: str) -> tuple[ir.Part, ...]:
+def _parts(
+    output: list[Json], reading: Reading, response_id: str, losses: Losses
+) -> tuple[ir.Part, ...]:
     parts: list[ir.Part] = []
     for item in output:
         if isinstance(item, dict):
-            parts.extend(parse_item(item, reading))
+            parts.extend(parse_item(item, reading, losses))
     return tuple(
         replace(part, call_id=made_call_id("call_", response_id, 0, index))
         if isinstance(part, ir.ToolCall) and not part.call_id

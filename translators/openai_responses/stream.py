@@ -19,6 +19,7 @@ from translators.ids import made_call_id
 from translators.losses import Losses
 from translators.openai_responses.content import parse_annotation, parse_annotations
 from translators.openai_responses.errors import failed_error, failure_of, parse_error_object
+from translators.openai_responses.foreign import check_known, parse_foreign
 from translators.openai_responses.items import reasoning_text
 from translators.openai_responses.output import (
     CALL_TYPES,
@@ -38,6 +39,8 @@ _SUMMARY: Final = "summary"
 _RAW: Final = "raw"
 _TEXT: Final = "text"
 _REFUSAL: Final = "refusal"
+_SAID: Final = frozenset({"output_text", "text", "refusal"})
+"""Parts of a message that the hub has words for."""
 
 
 class _Item:
@@ -225,7 +228,7 @@ class ResponsesDecoder(Decoder):
             if item_id in self._whole_ids:
                 return  # one search announced twice (CIT-03)
             self._whole_ids.add(item_id)
-        for number, part in enumerate(parse_item(item, self._reading)):
+        for number, part in enumerate(parse_item(item, self._reading, self._losses)):
             self.parts.whole((state.key, "whole", number), part)
 
     # -- text and refusal
@@ -313,6 +316,10 @@ class ResponsesDecoder(Decoder):
         content = item.get("content")
         for index, part in enumerate(content if isinstance(content, list) else []):
             self._part_done({"output_index": state.key, "content_index": index, "part": part})
+            kind = part.get("type") if isinstance(part, dict) else None
+            if isinstance(kind, str) and kind not in _SAID:
+                check_known(kind, self._losses)
+                self.parts.whole((state.key, "unknown", index), parse_foreign(kind, part, ""))
         for key in state.parts.values():
             if key in self.parts:
                 self.parts.end(key)

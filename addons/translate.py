@@ -286,7 +286,7 @@ class Translate:
             body = self._renamed(exchange, attempt, body)
             previous = previous_id(exchange)
             return PreviousId(previous).whole(body) if previous else body
-        response = self._read_whole(exchange, attempt, upstream, body, streamed=streamed)
+        response = self._read_whole(attempt, upstream, body, streamed=streamed)
         attempt.usage = response.usage
         whole = legs.take(exchange, attempt, response)
         if whole is None:
@@ -321,7 +321,7 @@ class Translate:
             events = (made for event in events for made in on_event(event))
         return b"".join(map(encoder.encode, events))
 
-    def read_passed(self, exchange: Exchange, attempt: Try) -> ir.Response:
+    def read_passed(self, attempt: Try) -> ir.Response:
         """The hub's view of a whole answer whose bytes passed."""
         candidate = attempt.candidate
         reading = Reading(provider=candidate.provider, model=candidate.wire_model)
@@ -329,13 +329,7 @@ class Translate:
         return PROTOCOLS[candidate.protocol].parse_response(body, reading, Losses())
 
     def _read_whole(
-        self,
-        exchange: Exchange,
-        attempt: Try,
-        upstream: Translator,
-        body: bytes,
-        *,
-        streamed: bool,
+        self, attempt: Try, upstream: Translator, body: bytes, *, streamed: bool
     ) -> ir.Response:
         reading = attempt.reading or Reading(
             provider=attempt.candidate.provider, model=attempt.candidate.wire_model

@@ -142,7 +142,7 @@ class UserHooks:
             refuse(self._exchanges, flow, error)
 
     async def _show(self, exchange: Exchange, one: Try, handlers: Sequence[Handler]) -> None:
-        answer = self._whole(exchange, one)
+        answer = self._whole(one)
         if answer is None:
             return
         exchange.answer = answer
@@ -155,14 +155,14 @@ class UserHooks:
         one.unary = self._translate.write_whole(exchange, exchange.answer, losses)
         one.losses.extend(losses)
 
-    def _whole(self, exchange: Exchange, one: Try) -> ir.Response | None:
+    def _whole(self, one: Try) -> ir.Response | None:
         """The answer in the hub; None when there is none, as of a stream that broke."""
         if one.relay is not None:
-            folder = one.trail
-            done = isinstance(folder, Folder) and one.relay.error is None
-            return folder.response() if done and isinstance(folder, Folder) else None
+            if isinstance(one.trail, Folder) and one.relay.error is None:
+                return one.trail.response()
+            return None
         if one.response is None and one.unary is not None:
-            one.response = self._translate.read_passed(exchange, one)
+            one.response = self._translate.read_passed(one)
         return one.response
 
     # -- when it is over

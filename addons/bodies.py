@@ -16,6 +16,8 @@ from translators.errors import ErrorKind, GatewayError
 
 _PIECE_BYTES: Final = 256 * 1024
 _MAX_ENCODINGS: Final = 3
+_MAX_MEMBERS: Final = 100
+"""Of one gzip body. Each costs a copy of all that follow: 2 MB of empty ones took 5.5 s (measured)."""
 
 
 def decode(body: bytes, encoding: str, limit_bytes: int) -> bytes:
@@ -70,7 +72,9 @@ def _bounded(pieces: Iterator[bytes], name: str, limit_bytes: int) -> bytes:
 
 
 def _zlib(body: bytes, wbits: int) -> Iterator[bytes]:
-    while body:  # gzip allows several members, one after the other
+    for _ in range(_MAX_MEMBERS):  # gzip allows several, one after the other
+        if not body:
+            return
         decompressor = zlib.decompressobj(wbits)
         yield decompressor.decompress(body, _PIECE_BYTES)
         while decompressor.unconsumed_tail:
@@ -78,6 +82,8 @@ def _zlib(body: bytes, wbits: int) -> Iterator[bytes]:
         if not decompressor.eof:
             raise EOFError
         body = decompressor.unused_data
+    if body:
+        raise EOFError
 
 
 def _gzip(body: bytes) -> Iterator[bytes]:

@@ -78,6 +78,14 @@ def test_enc_01_damaged_data_is_the_clients_fault(encoding: str) -> None:
     assert caught.value.status is None
 
 
+@pytest.mark.parametrize("content", [b"", b"x"])
+def test_enc_01_members_without_end_are_damage(content: bytes) -> None:
+    member = gzip.compress(content)
+    assert decode(member * 100, "gzip", 1000) == content * 100
+    with pytest.raises(GatewayError, match="not valid gzip data"):
+        decode(member * 101, "gzip", 1000)
+
+
 @pytest.mark.parametrize(
     ("encoding", "data"),
     [

@@ -475,3 +475,20 @@ def test_what_only_gemini_says_about_generation_goes_on_to_another_gemini() -> N
     assert fate(G, G, {"generationConfig": said}) == "..."
     assert cross(G, G, {**HI[G], "generationConfig": said}).body["generationConfig"] == said
     assert fate(G, A, {"generationConfig": said}) == "xx!"
+
+
+@pytest.mark.parametrize("upstream", [C, A, G])
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        pytest.param({"input": [{"role": "user", "content": "Hi", "odd": 1}]}, "x!!", id="an item"),
+        pytest.param({"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi", "odd": 1}]}]}, "x!!", id="a part"),
+        pytest.param({"tools": [{**TOOL, "odd": 1}]}, "x!!", id="a tool"),
+        pytest.param({"input": [{"role": "user", "content": "Hi", "odd": None}]}, "...", id="null says nothing"),
+        pytest.param({"input": [{"role": "user", "content": "Hi", "internal_note": {"a": 1}}]}, "!..", id="a client's own note"),
+    ],
+)  # fmt: skip
+def test_unknown_fields_inside_a_responses_request(
+    more: dict[str, Any], wanted: str, upstream: str
+) -> None:
+    assert fate(R, upstream, more) == wanted

@@ -21,6 +21,7 @@ from translators.losses import Loss
 from translators.openai_responses.content import PROTOCOL
 from translators.openai_responses.items import ItemParser, collect_late_tools
 from translators.openai_responses.tools import ToolBox, parse_choice
+from translators.openai_responses.unknown import unknown_inside
 from translators.seal import Seal
 from translators.wire import Json, JsonObject
 
@@ -110,7 +111,8 @@ def parse_request(body: JsonObject, call: Call, seal: Seal | None) -> ir.Request
     collect_late_tools(items, tools)
     parser = ItemParser(tools, seal)
     parser.parse(items)
-    unshared = [*tools.unshared, *parser.unshared]
+    inside = unknown_inside(items, fields.raw.get("tools"))
+    unshared = [*tools.unshared, *parser.unshared, *inside]
     text = _text(fields, unshared)
     reasoning = _reasoning(fields, unshared)
     for update in parser.updates:

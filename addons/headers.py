@@ -46,6 +46,8 @@ NEVER: Final = frozenset(
 )
 """Not even a configured pattern lets these through."""
 
+MAX_NAME_CHARS: Final = 200
+"""Longer names cross never: what was found out about a name is remembered."""
 MAX_DEGRADED_BYTES: Final = 2048
 STREAM_HEADERS: Final = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
@@ -59,7 +61,7 @@ def select(headers: Iterable[tuple[str, str]], patterns: tuple[str, ...]) -> lis
     return [
         (name, value)
         for name, value in ((name.lower(), value) for name, value in headers)
-        if _passes(name, patterns)
+        if len(name) <= MAX_NAME_CHARS and _passes(name, patterns)
     ]
 
 

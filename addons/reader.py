@@ -21,6 +21,8 @@ from translators.openai_chat.completions import COMPLETIONS
 from translators.openai_responses.compaction import COMPACTION
 from translators.wire import JsonSyntaxError, loads
 
+MAX_MODEL_CHARS: Final = 1024
+"""Names are remembered in several places, each bounded in number."""
 TRANSLATORS: Final[Mapping[Operation, Translator]] = {
     Operation.LEGACY_COMPLETION: COMPLETIONS,
     Operation.COMPACT: COMPACTION,
@@ -98,6 +100,12 @@ def read_body(exchange: Exchange, content: bytes) -> None:
 
 def checked_model(name: str) -> str:
     """A model's name, which comes to stand in URLs, headers and logs; refused when it means something else there."""
+    if len(name) > MAX_MODEL_CHARS:
+        raise GatewayError(
+            ErrorKind.INVALID_REQUEST,
+            f"model: longer than {MAX_MODEL_CHARS} characters",
+            path="model",
+        )
     if any(character < " " or character == "\x7f" for character in name):
         raise GatewayError(
             ErrorKind.INVALID_REQUEST, "model: has a control character", path="model"

@@ -36,6 +36,7 @@ def exchanged(gateway: Gateway, head: bytes, body: bytes = b"") -> bytes:
         pytest.param("chat/\x00", id="a NUL"),
         pytest.param("gemini/../../files/x", id="a way out of the provider's path"),
         pytest.param("gemini/projects/p/./x", id="a dot as a folder"),
+        pytest.param("chat/" + "x" * 1024, id="a name that is remembered, of any size"),
     ],
 )
 def test_a_name_that_means_something_else_in_a_header_or_path_is_refused(

@@ -19,6 +19,11 @@ MAX_RESTS: Final = 10_000
 PROBE_S: Final = 60.0
 """A probe that has said nothing for so long no longer keeps others away."""
 MAX_REASON_CHARS: Final = 200
+REFUSED: Final = "the provider refused the key"
+HIDDEN: Final = frozenset(
+    {ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION, ErrorKind.UPSTREAM_REJECTED}
+)
+"""About the gateway's own key: what the provider said of it is for the operator, and no 401 or 403 of the client's."""
 
 type Scope = tuple[str, str, str]
 """Provider, key, model; "" = all of them."""
@@ -64,7 +69,8 @@ class Cooldowns:
             nth = failures - settings.threshold + 1
             seconds = verdict.cooldown_s(nth, error.retry_after_s, settings.cap_s)
         rule = verdict.rule
-        reason = (rule.reason if rule is not None else "") or error.message
+        said = REFUSED if error.kind in HIDDEN else error.message
+        reason = (rule.reason if rule is not None else "") or said
         self._make_room()
         self._rests[scope] = Rest(
             until_s=now + seconds,

@@ -17,6 +17,7 @@ from mitmproxy import http
 from addons import bodies, legs
 from addons.answers import REQUEST_ID_HEADER, error_response, make_response
 from addons.contract import Attempt, Cause, Verdict
+from addons.cooldown import HIDDEN
 from addons.credentials import Credentials
 from addons.egress import egress_proxy
 from addons.exchange import Candidate, Exchange, Exchanges, Try, now_s
@@ -31,7 +32,7 @@ from addons.headers import (
 from addons.media_fetch import MediaFetcher
 from addons.pace import asks_stream, ping_interval_s
 from addons.payload import passing_betas
-from addons.picker import HIDDEN, Picker
+from addons.picker import Picker
 from addons.relay import TranslatingRelay
 from addons.settle import Settler
 from addons.steps import Steps, begin

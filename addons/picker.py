@@ -39,10 +39,6 @@ _ACCOUNT: Final = frozenset(
     }
 )
 """Kinds that are about the key's account: where it is the client's own, nothing rests for anybody else."""
-HIDDEN: Final = frozenset(
-    {ErrorKind.AUTHENTICATION, ErrorKind.PERMISSION, ErrorKind.UPSTREAM_REJECTED}
-)
-"""About the gateway's own key: what the provider said of it is for the operator, and no 401 or 403 of the client's."""
 
 
 class Picker:
@@ -102,7 +98,9 @@ class Picker:
                 code="model_not_found",
             )
         reasons = dict.fromkeys(
-            f"{one.provider}: {reason}" for one in candidates if (reason := self._reason(one))
+            f"{one.provider}: {reason}"
+            for one in candidates
+            if (reason := self.cooldowns.reason(one))
         )
         told = "; ".join(list(reasons)[:5])
         kinds = {self.cooldowns.kind_of(one) for one in candidates}
@@ -115,12 +113,6 @@ class Picker:
             code="model_cooldown",
             retry_after_s=wait_s,
         )
-
-    def _reason(self, candidate: Candidate) -> str:
-        """Why one rests, in words for a client that had no part in it."""
-        if self.cooldowns.kind_of(candidate) in HIDDEN:
-            return "it refused the gateway's own credential"
-        return self.cooldowns.reason(candidate)
 
     def wait_s(self, exchange: Exchange) -> float:
         """Seconds to wait before a first attempt makes sense; 0.0 = none, or too long to wait."""

@@ -142,10 +142,12 @@ def test_what_a_provider_said_of_our_key_is_told_to_no_client_while_it_rests(
     shared_fake: FakeProvider,
 ) -> None:
     locked = {**provider(shared_fake, "openai_chat"), "api_key": "sk-wrong"}
-    with Gateway({"providers": {"locked": locked}, "retry": {"max_wait_s": 0}}) as gateway:
+    rule = {"status": 401, "action": "cool_key", "cooldown_s": 60}
+    config = {"providers": {"locked": locked}, "cooldowns": {"rules": [rule]}}
+    with Gateway(config) as gateway:
         first, second = message(gateway, "locked/m"), message(gateway, "locked/m")
         assert "provider=locked refused its key: Incorrect API key" in gateway.log
     assert "the provider locked refused the gateway's own credential" in first[1]
     assert "rests after failures" in second[1]
-    assert "locked: it refused the gateway's own credential" in second[1]
+    assert "(locked: the provider refused the key)" in second[1]
     assert "Incorrect API key" not in second[1]

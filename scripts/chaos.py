@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import random
 import re
 import tempfile
@@ -267,6 +268,7 @@ class Chaos:
     upstream: FaultUpstream
     tls: FaultTls
     random: random.Random
+    rounds: int = ROUNDS
     report: Report = field(default_factory=Report)
     noticed: list[tuple[str, Asked]] = field(default_factory=list)
     """Exchanges to be told of, with why."""
@@ -275,7 +277,9 @@ class Chaos:
 
     def plan(self, count: int) -> list[str]:
         """The faults of a run, shuffled."""
-        rare = {name: min(most // ROUNDS or 1, max(1, count // 40)) for name, most in RARE.items()}
+        rare = {
+            name: min(most // self.rounds or 1, max(1, count // 40)) for name, most in RARE.items()
+        }
         usual = [name for name in ALL_FAULTS if name not in RARE]
         chosen = [name for name, most in rare.items() for _ in range(most)]
         chosen += [usual[n % len(usual)] for n in range(count - len(chosen))]
@@ -349,13 +353,13 @@ class Chaos:
 
         await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
 
-    async def rounds(self, count: int, aborts: int) -> None:
+    async def play(self, count: int, aborts: int) -> None:
         """Everything, in rounds; memory is looked at when each has settled."""
         started = time.monotonic()
         watching = asyncio.create_task(watch(lambda *beat: self.starved.append(beat)))
-        for _ in range(ROUNDS):
-            await self.run(self.plan(count // ROUNDS))
-            await self.run(["abort"] * (aborts // ROUNDS), aborting=True)
+        for _ in range(self.rounds):
+            await self.run(self.plan(count // self.rounds))
+            await self.run(["abort"] * (aborts // self.rounds), aborting=True)
             await self.quiet()
             self.report.rss_mb.append(await self._settled_rss_mb())
         watching.cancel()
@@ -399,7 +403,7 @@ class Chaos:
             self.report.problems.append(f"left={left} alive={self.gateway.alive}")
 
 
-async def chaos(count: int, seed: int, aborts: int) -> Report:
+async def chaos(count: int, seed: int, aborts: int, rounds: int = ROUNDS) -> Report:
     """A whole run in rounds of the same faults and leaving clients, and a look at what is left after each."""
     with tempfile.TemporaryDirectory(prefix="llmgate-chaos-") as folder:
         async with FaultUpstream() as upstream, FaultTls(Path(folder)) as tls:
@@ -407,8 +411,8 @@ async def chaos(count: int, seed: int, aborts: int) -> Report:
             await asyncio.to_thread(gateway.__enter__)
             try:
                 dice = random.Random(seed)  # noqa: S311 - repeatable
-                one = Chaos(gateway, upstream, tls, dice)
-                await one.rounds(count, aborts)
+                one = Chaos(gateway, upstream, tls, dice, rounds)
+                await one.play(count, aborts)
                 one.tell()
                 if "Traceback" in (log := gateway.log):
                     one.report.problems.append(log[log.index("Traceback") :][:1500])
@@ -424,10 +428,12 @@ def main() -> None:
     parser.add_argument(
         "--aborts", type=int, default=2000, help="requests that their client leaves"
     )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of equal make")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--problems", type=Path, help="write all problems here, not only ten")
     options = parser.parse_args()
-    report = asyncio.run(chaos(options.n, options.seed, options.aborts))
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # providers write to those who have left
+    report = asyncio.run(chaos(options.n, options.seed, options.aborts, options.rounds))
     noticed = [*report.problems, *(f"late: {one}" for one in report.late)]
     print(report.table(), *noticed[:10], sep="\n")
     if options.problems is not None:

@@ -271,6 +271,13 @@ class Engine:
             await handler.server_event(ClientGone())
         if (io := handler.transports.get(client)) is not None:
             io.writer.close()
+        if (serving := asyncio.current_task()) is not None:
+            serving.add_done_callback(lambda _task: self._forget(client.id))
+
+    def _forget(self, client_id: str) -> None:
+        """Nothing will happen to the layers of a client any more: its upstreams are closed, too."""
+        if (gateway_layer := self.layers.pop(client_id, None)) is not None:
+            gateway_layer.dissolve()
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         """Put our HTTP layer where mitmproxy would put its own."""

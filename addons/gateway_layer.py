@@ -209,6 +209,28 @@ class GatewayLayer(HttpLayer):
         self.streams[stream_id] = stream
         yield from self.event_to_child(stream, events.Start())
 
+    def dissolve(self) -> None:
+        """Break the cycles of a connection that is over: what its layers hold goes now and not at a collection.
+
+        Each layer is in the list of layers of its context, and many hold methods of their own as their states. Where
+        a hook still runs, which will come back to them, they are left to the collector.
+        """
+        if self.streams or self.command_sources:
+            return
+        tops = {*self.connections.values(), *self._abandoned.values()}
+        if self.socket is not None:
+            tops.add(self.socket.stream)
+            self.socket.dissolve()
+        own = {one for top in tops for one in top.context.layers} | tops
+        own -= {*self.context.layers}  # the husk stays: what mitmproxy has above it leads here
+        for one in own:
+            one.context.layers.clear()
+            one.__dict__.clear()
+        self.connections.clear()
+        self._abandoned.clear()
+        self.unflushed.clear()
+        self.socket = self.lane = None
+
     # --- turns of a WebSocket
 
     def _serve(self, socket: LocalSocket) -> Commands[None]:
@@ -232,6 +254,7 @@ class GatewayLayer(HttpLayer):
         for output in self._outputs():
             if output.over and output.stream.stream_id not in self.streams:
                 del self.connections[output.conn]
+                output.context.layers.clear()
             elif output.over:
                 rest.append(output)
         socket.turn_over = bool(rest)

@@ -141,6 +141,12 @@ class LocalSocket:
             self.closed = True
             self.tell(self.session.closed)
 
+    def dissolve(self) -> None:
+        """Let go of the session and the stream, which lead back here; the socket is over."""
+        self.todo.clear()
+        del self.session
+        self.stream = None
+
     def tell[**P](self, what: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call a method of the session or of a turn; a bug in it costs the socket, and is said."""
         try:

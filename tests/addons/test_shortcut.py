@@ -14,10 +14,13 @@ from mitmproxy.proxy import tunnel
 
 from addons import shortcut
 from addons.contract import Attempt, Verdict
+from addons.engine import Engine
 from addons.internals import Http1Client
 from addons.joinchunks import JoinChunks, whole_chunks
 from addons.shortcut import Lane, Shortcut, missing
 from tests.addons.dialogue import END, POST, Dialogue, chunk, stream_head
+from tests.addons.live import Steered, Upstream, ask, gateway, sse
+from tests.addons.test_engine_live import in_a_loop
 
 
 def talking(*, short: bool, request: bytes = POST) -> Dialogue:
@@ -255,3 +258,26 @@ def test_it_is_off_with_a_mitmproxy_that_it_does_not_know(
         Shortcut(talk.engine).load(None)  # type: ignore[arg-type]
     assert "the short way of streams is off: mitmproxy has no Http1Client.gone" in caplog.text
     assert talk.engine.shorten is before
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@in_a_loop
+async def test_a_real_stream_goes_the_short_way(monkeypatch: pytest.MonkeyPatch, tls: bool) -> None:
+    taken: list[bool] = []
+    original = Lane.take
+
+    def take(lane: Lane, data: bytes) -> object:
+        out = original(lane, data)
+        taken.append(out is not None)
+        return out
+
+    monkeypatch.setattr(Lane, "take", take)
+    async with Upstream(sse(6, pause=0.02), tls=tls) as fine:
+        policy = Steered(str(fine))
+        policy.verdicts = lambda attempt: Verdict.PEEK
+        policy.peeks = [Verdict.COMMIT]
+        engine = Engine(policy)
+        async with gateway(policy, JoinChunks(engine), Shortcut(engine), engine=engine) as gate:
+            reply = await ask(gate.port)
+    assert reply.body == b"".join(b"data: %d\n\n" % number for number in range(6))
+    assert True in taken

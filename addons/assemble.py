@@ -23,6 +23,7 @@ from addons.keep import KeepState, Part
 from addons.local import LocalPages
 from addons.lookups import Lookups
 from addons.pace import Pace
+from addons.peers import Peers
 from addons.picker import Picker
 from addons.pool import Pool
 from addons.reader import Reader
@@ -67,6 +68,7 @@ def assemble() -> list[object]:
         drain,
         dispatch,
         ConfigWatcher(configs, translate),
+        Peers(configs),
         KeepState(configs, kept(picker.cooldowns, ledger, admin), time.time),
         engine,
         JoinWrites(),

@@ -16,7 +16,6 @@ from typing import Any, Final, Optional
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 
-from addons.admin import is_loopback
 from addons.background import in_daemon
 from addons.client_key import ensure_secret, ensure_token
 from addons.home import home
@@ -75,12 +74,6 @@ class ConfigWatcher:
         """Begin to watch the files; with a flow view, keep what streamed so that it can be read there."""
         if ctx.master.addons.get("view") is not None:
             ctx.options.store_streamed_bodies = True
-        if not self._configs.current.client_keys and (place := _beyond_loopback()):
-            log.warning(
-                "other machines can connect (%s), and one generated key lets them in: listen at "
-                "127.0.0.1 (--listen-host, or @127.0.0.1:PORT in --mode), or give client_keys",
-                place,
-            )
         self._seen = self._stamps()
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
@@ -150,14 +143,6 @@ class ConfigWatcher:
             return False
         log.info("llmgate has taken the changed configuration")
         return True
-
-
-def _beyond_loopback() -> str | None:
-    """Where the port is open to other machines, None if it is not. mitmproxy's default is every interface."""
-    server = ctx.master.addons.get("proxyserver")
-    addresses = [] if server is None else server.listen_addrs()
-    open_ones = (f"{host}:{port}" for host, port, *_ in addresses if not is_loopback(host))
-    return next(open_ones, None)
 
 
 @cache

@@ -6,6 +6,7 @@ A protocol's decoder subclasses `Decoder`, reads one JSON object per `on_event`,
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -147,7 +148,7 @@ def of_choice(choice: int, events: Iterable[ir.StreamEvent]) -> Iterator[ir.OfCh
             yield ir.OfChoice(choice=choice, event=event)
 
 
-class Decoder:
+class Decoder(ABC):
     """The skeleton of a stream decoder; subclasses implement `on_event` and `on_close`.
 
     `out` collects the events of the current `feed`; `usage` is what was seen so far.
@@ -164,14 +165,14 @@ class Decoder:
 
     # -- to implement
 
+    @abstractmethod
     def on_event(self, name: str | None, payload: Json) -> None:
         """One frame's JSON; `name` is its `event:` line. May raise GatewayError for a malformed one."""
-        raise NotImplementedError  # pragma: no cover - every decoder has its own
 
-    def on_done(self) -> None:
+    def on_done(self) -> None:  # noqa: B027 - only OpenAI's protocols have it
         """The frame `[DONE]`."""
 
-    def on_close(self) -> None:
+    def on_close(self) -> None:  # noqa: B027 - a stream without its end is cut
         """End of input without a transport error and before a terminal event: finish, or leave it cut."""
 
     # -- for subclasses

@@ -203,3 +203,20 @@ def encode(*events: ir.StreamEvent, mode: Mode = Mode.MAX_COMPAT, **fields: Any)
 def without_pings(events: list[ir.StreamEvent]) -> list[ir.StreamEvent]:
     """What a client sees of events."""
     return [event for event in events if not isinstance(event, ir.Ping)]
+
+
+PNG = ir.Inline(media_type="image/png", data="iVBORw0KGgo=")
+
+
+def reasons(losses):
+    return [degradation.reason for degradation in losses.degradations]
+
+
+def roles(body):
+    return [message["role"] for message in body["messages"]]
+
+
+def thought(kind=ir.StateKind.ANTHROPIC_SIGNATURE, provider="claude", model="m"):
+    return ir.Reasoning(
+        text="t", state=ir.OpaqueState(kind=kind, value="EqQB", provider=provider, model=model)
+    )

@@ -12,11 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests.support.streams import encoded
 from translators import ir
 from translators.base import Call, Reading, Rendered, Target, Writing
+from translators.errors import ErrorKind, GatewayError
 from translators.fold import Folder
 from translators.grammar import Grammar
 from translators.losses import Losses, Mode, Side
@@ -230,3 +232,62 @@ def unplaced(events: Iterable[ir.StreamEvent]) -> list[ir.StreamEvent]:
 def without_times(response: ir.Response) -> ir.Response:
     """An answer without what only one of two servers said."""
     return replace(response, id="", model="", created_s=None)
+
+
+PLAIN = ModelProfile()
+PNG = ir.Image(source=ir.Inline(media_type="image/png", data="iVBORw0KGgo="), path="img")
+PDF = ir.Document(source=ir.Inline(media_type="application/pdf", data="JVBERi0="), path="doc")
+RESULT = ir.ToolResult(call_id="call_1", content=(ir.Text(text="4 C"),), path="res")
+SCHEMA = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
+OPEN_MAP = {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}}
+LOOSE = {"type": "object", "properties": {"a": {"type": "integer"}}}
+F = ir.FunctionTool(name="f", schema=SCHEMA, path="tools[0]")
+G = ir.FunctionTool(name="g", path="tools[1]")
+SQL = ir.CustomTool(name="sql", description="Run SQL", path="tools[2]")
+
+
+def system(*texts: str) -> ir.Message:
+    """A system message."""
+    return ir.Message(
+        role=ir.Role.SYSTEM, parts=tuple(ir.Text(text=t) for t in texts), path="system"
+    )
+
+
+def refused(
+    request: ir.Request, profile: ModelProfile = PLAIN, mode: Mode = Mode.MAX_COMPAT
+) -> str | None:
+    """The path at which rendering refuses a request."""
+    with pytest.raises(GatewayError) as caught:
+        render(request, profile, mode)
+    assert caught.value.kind is ErrorKind.UNTRANSLATABLE
+    return caught.value.path
+
+
+def refusing_modes(request: ir.Request, profile: ModelProfile = PLAIN) -> set[str]:
+    """The modes that refuse a request."""
+    modes = set()
+    for mode in Mode:
+        try:
+            render(request, profile, mode)
+        except GatewayError:
+            modes.add(mode.value)
+    return modes
+
+
+def roles(messages: list[dict[str, Any]]) -> list[str]:
+    """The roles of messages."""
+    return [message["role"] for message in messages]
+
+
+def keys_with_null(value: Any, path: str = "") -> list[str]:
+    """Paths of null values."""
+    if isinstance(value, dict):
+        return [p for k, v in value.items() for p in keys_with_null(v, f"{path}.{k}")]
+    if isinstance(value, list):
+        return [p for v in value for p in keys_with_null(v, f"{path}[]")]
+    return [path] if value is None else []

@@ -347,3 +347,16 @@ class Dialogue:
 def _options() -> options.Options:
     with taddons.context(proxyserver.Proxyserver()) as tctx:
         return tctx.options
+
+
+def body(raw: bytes) -> bytes:
+    """What follows the head of a message."""
+    return raw.partition(b"\r\n\r\n")[2]
+
+
+def peeking(*verdicts: Verdict | None) -> Script:
+    """A policy that looks into every answer, and what it then says."""
+    policy = Script()
+    policy.verdicts = lambda attempt: Verdict.PEEK
+    policy.peeks = list(verdicts)
+    return policy

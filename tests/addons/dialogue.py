@@ -13,6 +13,7 @@ text, or HELD, for them.
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -345,8 +346,12 @@ class Dialogue:
 
 @functools.cache
 def _options() -> options.Options:
+    before = list(logging.root.handlers)
     with taddons.context(proxyserver.Proxyserver()) as tctx:
-        return tctx.options
+        found: options.Options = tctx.options
+    # mitmproxy's handler would go on to log into the loop of a context that is over.
+    logging.root.handlers = before
+    return found
 
 
 def body(raw: bytes) -> bytes:
